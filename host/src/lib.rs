@@ -1,0 +1,33 @@
+//! etl-host loads messages from an SQS queue into a PostgreSQL table through a
+//! transform component that nobody has to trust.
+//!
+//! ```text
+//!            queue                sandbox               output
+//!   SQS ──▶ receive, lease ──▶ judge, one instance ──▶ ledger + rows, ──▶ delete
+//!                               a batch, no imports     one statement
+//!                                     └─ rejected ──▶ dead-letter queue
+//! ```
+//!
+//! The three stages do not know each other: [`queue`] alone speaks to AWS,
+//! [`sandbox`] alone runs WebAssembly, [`output`] alone speaks to PostgreSQL.
+//! They share the words of [`message`], [`row`] and [`verdict`], and
+//! [`pipeline`] puts them together.
+
+pub mod cli;
+pub mod commands;
+pub mod log;
+pub mod message;
+pub mod output;
+pub mod pipeline;
+pub mod queue;
+pub mod row;
+pub mod sandbox;
+pub mod summary;
+pub mod verdict;
+
+mod backoff;
+#[cfg(feature = "demo")]
+mod demo;
+mod event;
+mod exit;
+mod shutdown;

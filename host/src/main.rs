@@ -1,1 +1,18 @@
-fn main() {}
+//! The program `etl-host`: arguments in, exit code out.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use etl_host::{cli::Cli, commands, log};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log::start(std::env::var("RUST_LOG").ok().as_deref());
+    match commands::run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("etl-host: {}", failure.message());
+            failure.exit_code()
+        }
+    }
+}

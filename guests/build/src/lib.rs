@@ -1,0 +1,84 @@
+//! Builds the transform components that are committed beside their sources in
+//! `guests/`, the same bytes on every machine: whoever doubts one rebuilds it
+//! and compares.
+//!
+//! A guest is compiled to a core module by cargo (`compile`), which becomes a
+//! component and is held against the world it claims (`encode`).
+
+mod compile;
+mod encode;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
+
+/// The guests, each a package and a folder of this name.
+pub const GUESTS: [&str; 2] = ["sha256_mask", "truncate_mask"];
+
+/// A component as the source builds it.
+pub struct Component {
+    /// The guest it is built from.
+    pub guest: &'static str,
+    /// The bytes of the `.wasm` file.
+    pub bytes: Vec<u8>,
+}
+
+impl Component {
+    /// Builds a guest.
+    ///
+    /// # Errors
+    /// The toolchain is another than the pinned one, the guest does not
+    /// compile, or what comes out is no component of the world `transform`.
+    pub fn build(guest: &'static str) -> Result<Self> {
+        let module = compile::core_module(&workspace(), guest)
+            .with_context(|| format!("compile guest {guest}"))?;
+        let bytes = encode::component(&module).with_context(|| format!("encode guest {guest}"))?;
+        Ok(Self { guest, bytes })
+    }
+
+    /// The name of its file.
+    pub fn file_name(&self) -> String {
+        format!("{}.wasm", self.guest)
+    }
+
+    /// Writes it into a folder.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        let path = folder.join(self.file_name());
+        fs::write(&path, &self.bytes).with_context(|| format!("write {}", path.display()))
+    }
+
+    /// Whether a folder holds exactly these bytes.
+    pub fn is_in(&self, folder: &Path) -> bool {
+        fs::read(folder.join(self.file_name())).is_ok_and(|bytes| bytes == self.bytes)
+    }
+
+    /// One line for a person: guest, size in bytes, SHA-256.
+    pub fn summary(&self) -> String {
+        let digest = Sha256::digest(&self.bytes);
+        format!(
+            "{:<16} {:>7} bytes  sha256 {digest:x}",
+            self.guest,
+            self.bytes.len()
+        )
+    }
+}
+
+/// The folder of the committed components.
+pub fn committed() -> PathBuf {
+    workspace().join("guests")
+}
+
+/// The root of the workspace, two folders above this package.
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .map_or_else(PathBuf::new, Path::to_path_buf)
+}

@@ -1,0 +1,388 @@
+//! The command line: what is typed, and what it means once checked.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::NonEmptyStringValueParser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::exit::{Ends, Failure, Kind, failure};
+use crate::output::{Database, Settings, is_table_name};
+use crate::pipeline::{Plan, Shape, Until};
+use crate::queue::QueueSettings;
+use crate::sandbox::{self, Isolation, Limits};
+
+/// Loads SQS messages into PostgreSQL through a sandboxed transform component.
+///
+/// Without a subcommand it runs the pipeline. Region, credentials and endpoint
+/// of the queue are the AWS SDK's own (AWS_REGION, AWS_PROFILE,
+/// AWS_ENDPOINT_URL, …). Every option can be given as a variable; flags win.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+#[command(after_help = "\
+Example:
+  etl-host --transform guests/sha256_mask.wasm \\
+      --queue-url http://localhost:9324/000000000000/login-queue \\
+      --database-url postgres://user:password@localhost/logins --until-empty")]
+pub struct Cli {
+    /// What to do instead of running the pipeline.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// How to run the pipeline.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// What can be done beside running the pipeline.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print the statements that create the ledger, for a database
+    /// administrator; with --transform, those for the target table too.
+    Ddl(DdlArgs),
+    /// Run the whole path on this machine, with a queue and a database of its
+    /// own: nothing to install, nothing to configure.
+    #[cfg(feature = "demo")]
+    Demo(DemoArgs),
+}
+
+/// What the ddl subcommand takes.
+#[derive(Debug, Args)]
+pub struct DdlArgs {
+    /// The transform component (.wasm) whose table is to be created.
+    #[arg(long, value_name = "FILE", env = "ETL_HOST_TRANSFORM")]
+    pub transform: Option<PathBuf>,
+    /// The target table, [schema.]table.
+    #[arg(long, value_name = "NAME", env = "ETL_HOST_TABLE", default_value = TABLE_DEFAULT)]
+    pub table: String,
+}
+
+/// What the demo takes.
+#[cfg(feature = "demo")]
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// The transform component (.wasm); default: guests/sha256_mask.wasm.
+    #[arg(long, value_name = "FILE", env = "ETL_HOST_TRANSFORM")]
+    pub transform: Option<PathBuf>,
+    /// Load message bodies from a file, one a line, instead of invented ones.
+    #[arg(long, value_name = "FILE.jsonl")]
+    pub input: Option<PathBuf>,
+    /// Leave queue and database running, and print their URLs.
+    #[arg(long)]
+    pub keep: bool,
+}
+
+/// The target table's name in the exercise that this grew out of.
+const TABLE_DEFAULT: &str = "user_logins";
+
+/// How a result is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For a person.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum IsolationArg {
+    /// A fresh instance of the component for each batch.
+    Batch,
+    /// A fresh instance for each message.
+    Message,
+}
+
+/// How to run the pipeline, as typed.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The transform component (.wasm).
+    #[arg(long, value_name = "FILE", env = "ETL_HOST_TRANSFORM")]
+    transform: Option<PathBuf>,
+    /// The SQS queue, standard or FIFO.
+    #[arg(long, value_name = "URL", env = "ETL_HOST_QUEUE_URL", value_parser = NonEmptyStringValueParser::new())]
+    queue_url: Option<String>,
+    /// The database: postgres://user:password@host/db?sslmode=MODE, where MODE
+    /// is disable, require, verify-ca or verify-full. Give it as DATABASE_URL
+    /// to keep the password out of the process list; what it leaves open comes
+    /// from the PG* variables.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "ETL_HOST_DATABASE_URL",
+        hide_env_values = true
+    )]
+    database_url: Option<String>,
+    /// The target, [schema.]table.
+    #[arg(long, value_name = "NAME", env = "ETL_HOST_TABLE", default_value = TABLE_DEFAULT)]
+    table: String,
+    /// Create the target from the component's description if it is missing.
+    #[arg(long, env = "ETL_HOST_CREATE_TABLE")]
+    create_table: bool,
+    /// Stop once the queue is empty and all is settled, and print a summary.
+    #[arg(long, env = "ETL_HOST_UNTIL_EMPTY")]
+    until_empty: bool,
+    /// A parameter of the component; the variable holds one a line.
+    #[arg(
+        long = "param",
+        value_name = "NAME=VALUE",
+        env = "ETL_HOST_PARAM",
+        value_parser = parameter,
+        value_delimiter = '\n'
+    )]
+    parameters: Vec<(String, String)>,
+    /// Where a producer's own event id stands in the body; default: the
+    /// message's id is its identity.
+    #[arg(long, value_name = "POINTER", env = "ETL_HOST_EVENT_ID", value_parser = pointer)]
+    event_id: Option<String>,
+    /// Where rejected messages go; default: the target of the queue's own
+    /// RedrivePolicy, if it has one.
+    #[arg(long, value_name = "URL", env = "ETL_HOST_DEAD_LETTER_QUEUE_URL")]
+    dead_letter_queue_url: Option<String>,
+    /// How long an instance of the component lives.
+    #[arg(long, env = "ETL_HOST_ISOLATION", value_enum, default_value = "batch")]
+    isolation: IsolationArg,
+    /// How the summary is printed.
+    #[arg(
+        long,
+        env = "ETL_HOST_OUTPUT",
+        value_enum,
+        default_value = "text",
+        global = true
+    )]
+    pub output: Output,
+    /// For how long a service is waited for at start-up, in seconds.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "ETL_HOST_STARTUP_WAIT_SECS",
+        default_value_t = 60
+    )]
+    startup_wait_secs: u64,
+    #[command(flatten, next_help_heading = "Limits of the component")]
+    limits: LimitArgs,
+    #[command(flatten, next_help_heading = "How much at once")]
+    shape: ShapeArgs,
+}
+
+#[derive(Debug, Args)]
+struct LimitArgs {
+    /// Memory of one instance, in MiB.
+    #[arg(long, value_name = "MIB", env = "ETL_HOST_TRANSFORM_MEMORY_MIB_MAX",
+        default_value_t = sandbox::MEMORY_MIB_DEFAULT, value_parser = at_least_one)]
+    transform_memory_mib_max: usize,
+    /// Time for one message, in milliseconds.
+    #[arg(long, value_name = "MS", env = "ETL_HOST_TRANSFORM_MESSAGE_MS_MAX",
+        default_value_t = sandbox::MESSAGE_MS_DEFAULT)]
+    transform_message_ms_max: u64,
+    /// Time for one batch, in milliseconds.
+    #[arg(long, value_name = "MS", env = "ETL_HOST_TRANSFORM_BATCH_MS_MAX",
+        default_value_t = sandbox::BATCH_MS_DEFAULT)]
+    transform_batch_ms_max: u64,
+    /// Rows out of one message.
+    #[arg(long, value_name = "ROWS", env = "ETL_HOST_TRANSFORM_ROWS_PER_MESSAGE_MAX",
+        default_value_t = sandbox::ROWS_PER_MESSAGE_DEFAULT)]
+    transform_rows_per_message_max: usize,
+    /// Values out of one message, in KiB.
+    #[arg(long, value_name = "KIB", env = "ETL_HOST_TRANSFORM_RESULT_KIB_MAX",
+        default_value_t = sandbox::RESULT_KIB_DEFAULT)]
+    transform_result_kib_max: usize,
+}
+
+#[derive(Debug, Args)]
+struct ShapeArgs {
+    /// Receives open at a time.
+    #[arg(long, value_name = "N", env = "ETL_HOST_RECEIVES", default_value_t = 8, value_parser = at_least_one)]
+    receives: usize,
+    /// Database connections, each writing a batch at a time.
+    #[arg(long, value_name = "N", env = "ETL_HOST_DATABASE_CONNECTIONS", default_value_t = 2, value_parser = at_least_one)]
+    database_connections: usize,
+    /// Messages of one statement.
+    #[arg(long, value_name = "N", env = "ETL_HOST_BATCH_MESSAGES_MAX", default_value_t = 500, value_parser = at_least_one)]
+    batch_messages_max: usize,
+    /// Messages in work at a time.
+    #[arg(long, value_name = "N", env = "ETL_HOST_MESSAGES_IN_WORK_MAX", default_value_t = 2_000, value_parser = at_least_one)]
+    messages_in_work_max: usize,
+    /// The bytes of the messages in work, in MiB; every open receive counts
+    /// with 10.
+    #[arg(long, value_name = "MIB", env = "ETL_HOST_MIB_IN_WORK_MAX", default_value_t = 128, value_parser = at_least_one)]
+    mib_in_work_max: usize,
+    /// For how long the ledger remembers a message, in days; default: twice
+    /// the longest time that SQS keeps one.
+    #[arg(long, value_name = "DAYS", env = "ETL_HOST_LEDGER_DAYS", default_value_t = 28)]
+    ledger_days: u32,
+}
+
+impl RunArgs {
+    /// When the run ends.
+    pub fn until(&self) -> Until {
+        match self.until_empty {
+            true => Until::Empty,
+            false => Until::Stopped,
+        }
+    }
+
+    /// Checks what was typed.
+    ///
+    /// # Errors
+    /// Something that is needed is missing (2), or makes no sense (78).
+    pub fn plan(self) -> Result<Plan, Failure> {
+        let transform = required(
+            self.transform,
+            "--transform FILE",
+            "the component that decides what becomes of a message, such as \
+             guests/sha256_mask.wasm",
+        )?;
+        let url = required(
+            self.queue_url,
+            "--queue-url URL",
+            "the SQS queue to receive from",
+        )?;
+        let sandbox_threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(Plan {
+            transform,
+            parameters: self.parameters,
+            limits: self.limits.checked(),
+            isolation: match self.isolation {
+                IsolationArg::Batch => Isolation::Batch,
+                IsolationArg::Message => Isolation::Message,
+            },
+            queue: QueueSettings {
+                url,
+                dead_letter_url: self.dead_letter_queue_url,
+                poll_secs_max: match self.until_empty {
+                    true => POLL_SECS_UNTIL_EMPTY,
+                    false => POLL_SECS,
+                },
+            },
+            database: database(self.database_url)?,
+            table: table(self.table)?,
+            create_table: self.create_table,
+            event_id: self.event_id,
+            startup_wait: Duration::from_secs(self.startup_wait_secs),
+            shape: self.shape.checked(sandbox_threads),
+        })
+    }
+}
+
+/// The longest long poll that SQS allows: the fewest empty answers to pay for.
+const POLL_SECS: u64 = 20;
+/// Short, so that the end is noticed soon.
+const POLL_SECS_UNTIL_EMPTY: u64 = 1;
+
+impl LimitArgs {
+    fn checked(&self) -> Limits {
+        Limits {
+            memory_bytes_max: self.transform_memory_mib_max << 20,
+            message_ms_max: self.transform_message_ms_max,
+            batch_ms_max: self.transform_batch_ms_max,
+            rows_per_message_max: self.transform_rows_per_message_max,
+            result_bytes_max: self.transform_result_kib_max << 10,
+        }
+    }
+}
+
+impl ShapeArgs {
+    fn checked(&self, sandbox_threads: usize) -> Shape {
+        Shape {
+            receives: self.receives,
+            connections: self.database_connections,
+            sandbox_threads,
+            batch_messages_max: self.batch_messages_max,
+            messages_in_work_max: self.messages_in_work_max,
+            bytes_in_work_max: self.mib_in_work_max << 20,
+            ledger_days: self.ledger_days,
+        }
+    }
+}
+
+impl DdlArgs {
+    /// The statements.
+    ///
+    /// # Errors
+    /// The component cannot be loaded, or the table's name is none (78).
+    pub fn statements(self) -> Result<String, Failure> {
+        let table = table(self.table)?;
+        let mut statements = crate::output::Ledger::ddl().to_owned();
+        if let Some(file) = self.transform {
+            let description = sandbox::Sandbox::describe(&file, Limits::default())
+                .ends_as(Kind::Configuration)?;
+            statements.push_str(&crate::output::Table::ddl(&table, &description.columns));
+        }
+        Ok(statements)
+    }
+}
+
+fn required<T>(given: Option<T>, flag: &str, meaning: &str) -> Result<T, Failure> {
+    given.ok_or_else(|| {
+        failure(
+            Kind::Usage,
+            format!("{flag} is missing: {meaning} (`etl-host --help` shows all options)"),
+        )
+    })
+}
+
+fn table(name: String) -> Result<String, Failure> {
+    match is_table_name(&name) {
+        true => Ok(name),
+        false => Err(failure(
+            Kind::Configuration,
+            format!("--table {name}: this is no [schema.]table; put an unusual name in \"…\""),
+        )),
+    }
+}
+
+fn database(url: Option<String>) -> Result<Database, Failure> {
+    let variable = |name: &str| std::env::var(name).ok();
+    let url = match url.or_else(|| variable("DATABASE_URL")) {
+        Some(url) => url,
+        None if variable("PGHOST").is_some() || variable("PGDATABASE").is_some() => String::new(),
+        None => required(
+            None,
+            "--database-url URL",
+            "the PostgreSQL database to write to; or DATABASE_URL, or the PG* variables",
+        )?,
+    };
+    let settings = Settings::parse(&url, variable).ends_as(Kind::Configuration)?;
+    Database::new(settings).ends_as(Kind::Configuration)
+}
+
+fn parameter(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("expected NAME=VALUE".into()),
+    }
+}
+
+fn pointer(text: &str) -> Result<String, String> {
+    match text.starts_with('/') {
+        true => Ok(text.to_owned()),
+        false => Err("a JSON pointer starts with `/`, as in /event/id".into()),
+    }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("expected at least 1".into()),
+        Ok(number) => Ok(number),
+        Err(_) => Err("expected a whole number".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let cli = Cli::try_parse_from(["etl-host", "--queue-url", "http://q"]).unwrap();
+        let failure = cli.run.plan().err().expect("incomplete");
+        assert_eq!(failure.kind(), Kind::Usage);
+        assert!(failure.message().contains("--transform FILE is missing"));
+    }
+}

@@ -1,0 +1,124 @@
+//! The commands, each from its arguments to its printed result.
+
+use std::io::{IsTerminal, Write, stderr, stdout};
+use std::sync::Arc;
+use std::time::Duration;
+
+use indicatif::ProgressBar;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::{Cli, Command, Output};
+use crate::event::Event;
+use crate::exit::{Ends, Failure, Kind};
+use crate::pipeline::{self, Plan, Until};
+use crate::shutdown::{Shutdown, StopSwitch, shutdown};
+use crate::summary::{Counts, Summary};
+
+/// Between two updates of the progress line.
+const PROGRESS_MS: u64 = 100;
+/// The exit code of a second signal: the shell's for an interrupt.
+const INTERRUPTED: i32 = 130;
+
+/// Does what the command line asks for.
+///
+/// # Errors
+/// What ends the program other than well, with its exit code.
+pub fn run(cli: Cli) -> Result<(), Failure> {
+    let output = cli.run.output;
+    match cli.command {
+        Some(Command::Ddl(ddl)) => print(&ddl.statements()?),
+        #[cfg(feature = "demo")]
+        Some(Command::Demo(demo)) => crate::demo::run(demo, output),
+        None => {
+            let until = cli.run.until();
+            let plan = cli.run.plan()?;
+            let runtime = tokio::runtime::Runtime::new().ends_as(Kind::Internal)?;
+            let Some(summary) = runtime.block_on(load(plan, until, output))? else {
+                return Ok(());
+            };
+            show(&summary, output)
+        }
+    }
+}
+
+/// Runs the pipeline with signals and progress. None where it is stopped
+/// before it has begun.
+pub(crate) async fn load(
+    plan: Plan,
+    until: Until,
+    output: Output,
+) -> Result<Option<Summary>, Failure> {
+    let (switch, mut shutdown) = shutdown();
+    tokio::spawn(stop_on_signal(switch.clone()));
+    let Some(ready) = plan.prepare(&mut shutdown).await? else {
+        return Ok(None);
+    };
+    let counts = Arc::new(Counts::default());
+    let progress = progress(Arc::clone(&counts), output, shutdown.clone());
+    let summary = pipeline::run(ready, until, (switch, shutdown), counts).await;
+    if let Some(progress) = progress {
+        progress.finish_and_clear();
+    }
+    summary.map(Some)
+}
+
+/// Prints a summary to stdout.
+pub(crate) fn show(summary: &Summary, output: Output) -> Result<(), Failure> {
+    match output {
+        Output::Text => print(&format!("{}\n", summary.text())),
+        Output::Json => {
+            let json = serde_json::to_string(summary).ends_as(Kind::Internal)?;
+            print(&format!("{json}\n"))
+        }
+    }
+}
+
+/// Prints a result to stdout. A reader that has gone away is not an error.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    match stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.ends_as(Kind::Internal),
+    }
+}
+
+/// The first SIGTERM or SIGINT drains, the second one ends at once.
+async fn stop_on_signal(switch: StopSwitch) {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
+        return;
+    };
+    for stopping in [true, false] {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        if stopping {
+            Event::Stopping.log();
+            switch.stop();
+        } else {
+            std::process::exit(INTERRUPTED);
+        }
+    }
+}
+
+/// A line on a terminal that follows the counts.
+fn progress(counts: Arc<Counts>, output: Output, mut shutdown: Shutdown) -> Option<ProgressBar> {
+    if output != Output::Text || !stderr().is_terminal() {
+        return None;
+    }
+    let line = ProgressBar::new_spinner();
+    let shown = line.clone();
+    tokio::spawn(async move {
+        while !shown.is_finished() {
+            shown.set_message(counts.summary().line());
+            shown.tick();
+            tokio::time::sleep(Duration::from_millis(PROGRESS_MS)).await;
+            if shutdown.is_requested() {
+                shutdown.requested().await;
+            }
+        }
+    });
+    Some(line)
+}

@@ -1,0 +1,140 @@
+//! What may be logged: these events, made of codes, counts, names and times.
+//!
+//! There is no place for a value. Nothing else in the program writes a log
+//! line, and other crates' lines are not let through (see `log`).
+
+use std::time::Duration;
+
+use tracing::{error, info, warn};
+
+/// One thing worth telling an operator.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// The component is loaded.
+    ComponentLoaded {
+        /// Its own name.
+        name: &'a str,
+        /// Its own version.
+        version: &'a str,
+        /// The SHA-256 of its bytes.
+        digest: String,
+    },
+    /// A service does not answer at start-up; it is tried again.
+    WaitingFor {
+        /// The service: `queue` or `database`.
+        service: &'a str,
+        /// Where it is looked for.
+        place: &'a str,
+        /// What happened.
+        cause: String,
+    },
+    /// Something works and may not do what is wanted.
+    Warning(&'a str),
+    /// Work has begun.
+    Started {
+        /// The queue's name.
+        queue: &'a str,
+        /// The table.
+        table: String,
+        /// The dead-letter queue's name.
+        dead_letter_queue: Option<&'a str>,
+    },
+    /// Receiving fails; it is tried again.
+    ReceiveFailing(String),
+    /// Receiving works again.
+    ReceiveRecovered,
+    /// Nothing goes on until the cause is mended.
+    Held(&'a str),
+    /// The cause is mended.
+    Resumed {
+        /// How long it took.
+        after: Duration,
+    },
+    /// A message is refused.
+    Rejected {
+        /// The id that the ledger shows.
+        message_id: &'a str,
+        /// Why.
+        reason: String,
+        /// Which field or column.
+        field: Option<&'a str>,
+        /// Whether a dead-letter queue has it; else it stays in the queue.
+        dead_lettered: bool,
+    },
+    /// A message stays in the queue because the dead-letter queue cannot take
+    /// it.
+    DeadLetterUnfit {
+        /// The id that the ledger shows.
+        message_id: &'a str,
+    },
+    /// Messages could not be handed back; they come back when their leases end.
+    HandBackFailed {
+        /// How many.
+        messages: usize,
+        /// What happened.
+        cause: String,
+    },
+    /// Old ledger entries could not be removed.
+    PruneFailed(String),
+    /// Deletions were given up; the messages come back as duplicates.
+    DeletionsGivenUp(u64),
+    /// A stop is asked for.
+    Stopping,
+}
+
+impl Event<'_> {
+    /// Writes the log line.
+    pub fn log(self) {
+        match self {
+            Self::ComponentLoaded {
+                name,
+                version,
+                digest,
+            } => info!(name, version, %digest, "component loaded; it may reach nothing"),
+            Self::WaitingFor {
+                service,
+                place,
+                cause,
+            } => warn!(service, place, cause, "waiting for a service"),
+            Self::Warning(words) => warn!("{words}"),
+            Self::Started {
+                queue,
+                table,
+                dead_letter_queue,
+            } => info!(
+                queue,
+                table,
+                dead_letter_queue = dead_letter_queue.unwrap_or("none"),
+                "started"
+            ),
+            Self::ReceiveFailing(cause) => warn!(cause, "receiving fails; trying again"),
+            Self::ReceiveRecovered => info!("receiving works again"),
+            Self::Held(cause) => error!(
+                cause,
+                "held: nothing is deleted or dead-lettered until this is mended"
+            ),
+            Self::Resumed { after } => info!(after_s = after.as_secs(), "resumed"),
+            Self::Rejected {
+                message_id,
+                reason,
+                field,
+                dead_lettered,
+            } => warn!(message_id, reason, field, dead_lettered, "rejected"),
+            Self::DeadLetterUnfit { message_id } => warn!(
+                message_id,
+                "the dead-letter queue cannot take this message: too large, or too many \
+                 attributes; it stays in the queue"
+            ),
+            Self::HandBackFailed { messages, cause } => warn!(
+                messages,
+                cause, "not handed back; they come back when their leases end"
+            ),
+            Self::PruneFailed(cause) => warn!(cause, "old ledger entries are not removed"),
+            Self::DeletionsGivenUp(messages) => warn!(
+                messages,
+                "deletions given up; the messages come back and are found to be duplicates"
+            ),
+            Self::Stopping => info!("stopping: finishing what is taken"),
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! What a database error means for the messages of a batch.
+//!
+//! The classes follow SQLSTATE (PostgreSQL manual, appendix A) and decide
+//! whether a record is at fault, the moment, or the environment.
+
+use std::fmt;
+
+use tokio_postgres::error::SqlState;
+
+/// Whose fault an error is, and so what follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// One record's (22 data, 23 constraint, 54 limit): find it, reject it.
+    Record,
+    /// The moment's (40 rollback, 55 lock): the same batch again.
+    Retry,
+    /// The environment's or the configuration's (08, 25, 28, 3D, 3F, 42, 53,
+    /// 57, 58, XX, or no answer at all): wait until it is mended.
+    Held,
+    /// Any other code (such as a trigger's own): a record's where the batch is
+    /// stored without it, the environment's where every record meets it.
+    Unclear,
+}
+
+/// A database error, stripped of everything that could quote a row.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseError {
+    cause: Cause,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+enum Cause {
+    /// The server's answer.
+    Answer {
+        sqlstate: String,
+        table: Option<String>,
+        column: Option<String>,
+        constraint: Option<String>,
+        /// The server's own words: only where no row was on its way.
+        words: Option<String>,
+    },
+    /// No answer, or no connection; whether the statement took effect is not
+    /// known.
+    NoAnswer(String),
+}
+
+impl DatabaseError {
+    /// An error that a statement with rows met: its words are left out.
+    pub(super) fn of_rows(error: &tokio_postgres::Error) -> Self {
+        Self::new(error, false)
+    }
+
+    /// An error met while no row was on its way (connecting, reading the
+    /// catalogue): its words are the operator's to read.
+    pub(super) fn of_setup(error: &tokio_postgres::Error) -> Self {
+        Self::new(error, true)
+    }
+
+    /// No answer within the time that is allowed.
+    pub(super) fn timed_out(seconds: u64) -> Self {
+        Self::no_answer(format!("no answer within {seconds} s"))
+    }
+
+    fn no_answer(words: String) -> Self {
+        Self {
+            cause: Cause::NoAnswer(words),
+        }
+    }
+
+    fn new(error: &tokio_postgres::Error, with_words: bool) -> Self {
+        let Some(answer) = error.as_db_error() else {
+            // Without a server's answer the text is the driver's and the
+            // system's; its source tells "connection refused" from a TLS fault.
+            let source = std::error::Error::source(error);
+            return Self::no_answer(match source {
+                Some(source) => format!("{error}: {source}"),
+                None => error.to_string(),
+            });
+        };
+        Self {
+            cause: Cause::Answer {
+                sqlstate: answer.code().code().to_owned(),
+                table: answer.table().map(str::to_owned),
+                column: answer.column().map(str::to_owned),
+                constraint: answer.constraint().map(str::to_owned),
+                words: with_words.then(|| answer.message().to_owned()),
+            },
+        }
+    }
+
+    /// The SQLSTATE, where the server answered.
+    pub fn sqlstate(&self) -> Option<&str> {
+        match &self.cause {
+            Cause::Answer { sqlstate, .. } => Some(sqlstate),
+            Cause::NoAnswer(_) => None,
+        }
+    }
+
+    /// The column at fault, where the server names one.
+    pub fn column(&self) -> Option<&str> {
+        match &self.cause {
+            Cause::Answer { column, .. } => column.as_deref(),
+            Cause::NoAnswer(_) => None,
+        }
+    }
+
+    /// Whose fault it is.
+    pub fn class(&self) -> Class {
+        let Some(sqlstate) = self.sqlstate() else {
+            return Class::Held;
+        };
+        match sqlstate.get(..2).unwrap_or_default() {
+            "22" | "23" | "54" => Class::Record,
+            "40" | "55" => Class::Retry,
+            "08" | "25" | "28" | "3D" | "3F" | "42" | "53" | "57" | "58" | "XX" => Class::Held,
+            _ => Class::Unclear,
+        }
+    }
+
+    /// Whether waiting may mend it: false where the configuration is wrong
+    /// (who, which database, which table), which at start-up ends the program.
+    pub fn may_pass(&self) -> bool {
+        let Some(sqlstate) = self.sqlstate() else {
+            return true;
+        };
+        let class = sqlstate.get(..2).unwrap_or_default();
+        !matches!(class, "28" | "3D" | "3F" | "42")
+    }
+
+    /// Whether the connection is of no further use.
+    pub(super) fn breaks_connection(&self) -> bool {
+        match self.sqlstate() {
+            None => true,
+            // A cancelled statement leaves the connection whole; every other
+            // code of class 57 announces its end.
+            Some(code) if code == SqlState::QUERY_CANCELED.code() => false,
+            Some(code) => code.starts_with("57") || code.starts_with("08"),
+        }
+    }
+}
+
+impl fmt::Display for DatabaseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (sqlstate, table, column, constraint, words) = match &self.cause {
+            Cause::NoAnswer(words) => return f.write_str(words),
+            Cause::Answer {
+                sqlstate,
+                table,
+                column,
+                constraint,
+                words,
+            } => (sqlstate, table, column, constraint, words),
+        };
+        if let Some(words) = words {
+            write!(f, "{words} ")?;
+        }
+        write!(f, "(SQLSTATE {sqlstate}")?;
+        let names = [
+            ("table", table),
+            ("column", column),
+            ("constraint", constraint),
+        ];
+        for (what, name) in names {
+            if let Some(name) = name {
+                write!(f, ", {what} {name}")?;
+            }
+        }
+        f.write_str(")")
+    }
+}
+
+impl fmt::Debug for DatabaseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::error::Error for DatabaseError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(sqlstate: &str) -> DatabaseError {
+        DatabaseError {
+            cause: Cause::Answer {
+                sqlstate: sqlstate.into(),
+                table: None,
+                column: Some("locale".into()),
+                constraint: None,
+                words: None,
+            },
+        }
+    }
+
+    #[test]
+    fn each_class_of_sqlstate_has_its_consequence() {
+        for (class, codes) in [
+            (Class::Record, &["22001", "23502", "54000"][..]),
+            (Class::Retry, &["40001", "40P01", "55P03"]),
+            (
+                Class::Held,
+                &[
+                    "08006", "25006", "28P01", "3D000", "3F000", "42P01", "53300", "57P01",
+                    "58030", "XX000",
+                ],
+            ),
+            (Class::Unclear, &["P0001", "0A000", "21000"]),
+        ] {
+            for code in codes {
+                assert_eq!(answered(code).class(), class, "{code}");
+            }
+        }
+        assert_eq!(DatabaseError::timed_out(30).class(), Class::Held);
+    }
+
+    #[test]
+    fn an_error_of_rows_shows_codes_and_names_only() {
+        assert_eq!(
+            answered("22001").to_string(),
+            "(SQLSTATE 22001, column locale)"
+        );
+    }
+}

@@ -1,0 +1,26 @@
+//! The output: PostgreSQL, with the ledger and the target table.
+//!
+//! It alone knows the database driver. What it keeps: a message's rows and its
+//! ledger entry are committed by one statement or not at all; only what is
+//! committed gives a `Committed`, which a deletion asks for. Nothing of a
+//! server's error is shown but its SQLSTATE and the names of tables, columns
+//! and constraints, because its text may quote a row.
+
+mod error;
+mod fit;
+mod key;
+mod ledger;
+mod session;
+mod settings;
+mod table;
+mod tls;
+mod write;
+
+pub use error::{Class, DatabaseError};
+pub use fit::fit;
+pub use key::{Identity, Key, TableName};
+pub use ledger::{Ledger, LedgerFault, PRUNED_ROWS_MAX};
+pub use session::{Database, Session};
+pub use settings::Settings;
+pub use table::{Table, is_table_name};
+pub use write::{Committed, Decision, Entry, Writer};

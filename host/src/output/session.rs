@@ -1,0 +1,141 @@
+//! Connections: getting one, and dropping it as soon as it is in doubt.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Row};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::error::DatabaseError;
+use super::settings::Settings;
+use super::tls;
+
+/// The longest wait for a connection, TLS and authentication included.
+const CONNECT_SECS_MAX: u64 = 10;
+/// The longest wait for a statement's answer. A batch takes milliseconds; a
+/// server that is silent for this long is treated as gone.
+const STATEMENT_SECS_MAX: u64 = 30;
+/// The longest wait for a cancellation to be delivered.
+const CANCEL_SECS_MAX: u64 = 5;
+
+/// A database that can be connected to.
+#[derive(Clone)]
+pub struct Database {
+    settings: Settings,
+    tls: Arc<MakeRustlsConnect>,
+}
+
+/// One connection.
+pub struct Session {
+    client: Client,
+    tls: Arc<MakeRustlsConnect>,
+    connection: JoinHandle<()>,
+}
+
+impl Database {
+    /// Prepares to connect; reads the certificate authorities.
+    ///
+    /// # Errors
+    /// TLS cannot be set up.
+    pub fn new(settings: Settings) -> Result<Self> {
+        let tls = tls::connector(settings.ssl_mode, settings.root_cert.as_ref())?;
+        Ok(Self {
+            settings,
+            tls: Arc::new(tls),
+        })
+    }
+
+    /// Host, port and database, for messages.
+    pub fn place(&self) -> String {
+        self.settings.place()
+    }
+
+    /// Connects.
+    ///
+    /// # Errors
+    /// The server does not answer in time, or not with yes.
+    pub async fn connect(&self) -> Result<Session, DatabaseError> {
+        let connecting = self.settings.config.connect((*self.tls).clone());
+        let (client, connection) = timeout(Duration::from_secs(CONNECT_SECS_MAX), connecting)
+            .await
+            .map_err(|_| DatabaseError::timed_out(CONNECT_SECS_MAX))?
+            .map_err(|error| DatabaseError::of_setup(&error))?;
+        Ok(Session {
+            client,
+            tls: Arc::clone(&self.tls),
+            // Its end shows as an error of the next statement.
+            connection: tokio::spawn(async move { drop(connection.await) }),
+        })
+    }
+}
+
+impl Session {
+    /// Runs a statement that carries rows; its error keeps codes and names.
+    pub(super) async fn write(
+        &self,
+        sql: &str,
+        parameters: &[(&(dyn ToSql + Sync), Type)],
+    ) -> Result<Vec<Row>, DatabaseError> {
+        self.query(sql, parameters, DatabaseError::of_rows).await
+    }
+
+    /// Runs a statement that carries no row.
+    pub(super) async fn ask(
+        &self,
+        sql: &str,
+        parameters: &[(&(dyn ToSql + Sync), Type)],
+    ) -> Result<Vec<Row>, DatabaseError> {
+        self.query(sql, parameters, DatabaseError::of_setup).await
+    }
+
+    async fn query(
+        &self,
+        sql: &str,
+        parameters: &[(&(dyn ToSql + Sync), Type)],
+        error_of: fn(&tokio_postgres::Error) -> DatabaseError,
+    ) -> Result<Vec<Row>, DatabaseError> {
+        // Typed, hence one round trip and an unnamed statement: a pooler in
+        // transaction mode has nothing to lose between two of them.
+        let answer = self.client.query_typed(sql, parameters);
+        match timeout(Duration::from_secs(STATEMENT_SECS_MAX), answer).await {
+            Ok(answer) => answer.map_err(|error| error_of(&error)),
+            Err(_) => {
+                self.cancel().await;
+                Err(DatabaseError::timed_out(STATEMENT_SECS_MAX))
+            }
+        }
+    }
+
+    /// Runs statements without parameters, in a transaction of their own.
+    pub(super) async fn execute(&self, statements: &str) -> Result<(), DatabaseError> {
+        let executed = self.client.batch_execute(statements);
+        match timeout(Duration::from_secs(STATEMENT_SECS_MAX), executed).await {
+            Ok(executed) => executed.map_err(|error| DatabaseError::of_setup(&error)),
+            Err(_) => {
+                self.cancel().await;
+                Err(DatabaseError::timed_out(STATEMENT_SECS_MAX))
+            }
+        }
+    }
+
+    /// Asks the server to give up the statement, so that it does not go on
+    /// holding locks for nobody.
+    async fn cancel(&self) {
+        let token = self.client.cancel_token();
+        let cancelling = token.cancel_query((*self.tls).clone());
+        let _ = timeout(Duration::from_secs(CANCEL_SECS_MAX), cancelling).await;
+    }
+
+    /// Says goodbye to the server.
+    pub async fn close(self) {
+        let Self {
+            client, connection, ..
+        } = self;
+        drop(client);
+        let _ = timeout(Duration::from_secs(CANCEL_SECS_MAX), connection).await;
+    }
+}

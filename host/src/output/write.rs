@@ -1,0 +1,419 @@
+//! The one statement: ledger entries and rows, committed together.
+//!
+//! The ledger takes each key once; the target is fed only by the keys that the
+//! ledger took, and the statement counts what the target really took. Where a
+//! trigger, a rule or a policy ate a row, it fails as a whole, so the ledger
+//! never claims a row that is not there.
+
+use tokio_postgres::types::private::BytesMut;
+use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
+
+use super::error::DatabaseError;
+use super::fit;
+use super::key::Key;
+use super::ledger::Ledger;
+use super::session::{Database, Session};
+use super::table::{Table, quoted};
+use crate::row::{Column, Row, Value, ValueType};
+use crate::verdict::Rejection;
+
+/// Days from 1970-01-01 to 2000-01-01, PostgreSQL's own beginning of time.
+const EPOCH_DAYS: i32 = 10_957;
+/// The same in microseconds.
+const EPOCH_MICROSECONDS: i64 = EPOCH_DAYS as i64 * 86_400_000_000;
+
+/// What is to be committed for one message.
+#[derive(Debug)]
+pub struct Entry<'a> {
+    /// Its key. No key stands twice in a batch.
+    pub key: Key,
+    /// The id that the ledger shows for it.
+    pub message_id: &'a str,
+    /// What was decided.
+    pub decision: Decision<'a>,
+}
+
+/// What was decided about a message.
+#[derive(Clone, Copy, Debug)]
+pub enum Decision<'a> {
+    /// Its rows are written.
+    Store(&'a [Row]),
+    /// Nothing is written.
+    Skip,
+    /// It was refused, and copied to the dead-letter queue if there is one.
+    Reject(&'a Rejection),
+}
+
+/// Proof that the database has committed what there is to know of a message.
+/// Only this module makes one, and a deletion asks for it.
+#[derive(Debug)]
+pub struct Committed {
+    /// Whether the key had been settled before.
+    pub duplicate: bool,
+}
+
+/// Writes batches to one table.
+#[derive(Clone)]
+pub struct Writer {
+    database: Database,
+    sql: String,
+    columns: Vec<Column>,
+    policy: [u8; 32],
+}
+
+impl Writer {
+    /// Prepares to write `columns` to `table` for the component whose SHA-256
+    /// is `policy`. The columns fit the table (see [`super::fit()`]).
+    pub fn new(database: Database, table: &Table, columns: &[Column], policy: [u8; 32]) -> Self {
+        Self {
+            database,
+            sql: statement(table, columns),
+            columns: columns.to_vec(),
+            policy,
+        }
+    }
+
+    /// Connects anew.
+    ///
+    /// # Errors
+    /// The server does not answer in time, or not with yes.
+    pub async fn connect(&self) -> Result<Session, DatabaseError> {
+        self.database.connect().await
+    }
+
+    /// Commits a batch: all of it, or nothing. Gives, for each entry, the
+    /// proof. Entries are sorted by key, so that two hosts with the same
+    /// messages wait for each other instead of deadlocking.
+    ///
+    /// On an error the connection is dropped where it is of no further use;
+    /// `session` is then `None`. What an error without an answer has done is
+    /// unknown: the same batch again gives the same rows.
+    ///
+    /// # Errors
+    /// The server did not answer, or not with yes. Nothing is committed, or
+    /// the outcome is unknown.
+    pub async fn write(
+        &self,
+        session: &mut Option<Session>,
+        entries: &[Entry<'_>],
+    ) -> Result<Vec<Committed>, DatabaseError> {
+        debug_assert!(entries.is_sorted_by(|one, next| one.key < next.key));
+        let parameters = Parameters::new(entries, &self.columns, &self.policy);
+        let connected = self.connected(session).await?;
+        let answer = connected.write(&self.sql, &parameters.list()).await;
+        let rows = Self::keep_or_drop(session, answer)?;
+        // One row: the numbers (from 1) of the entries that the ledger took.
+        let fresh: Vec<i64> = rows.first().map(|row| row.get(0)).unwrap_or_default();
+        let mut committed: Vec<Committed> = entries
+            .iter()
+            .map(|_| Committed { duplicate: true })
+            .collect();
+        for number in fresh {
+            let index = usize::try_from(number - 1).unwrap_or(usize::MAX);
+            if let Some(entry) = committed.get_mut(index) {
+                entry.duplicate = false;
+            }
+        }
+        Ok(committed)
+    }
+
+    /// Looks up which messages are settled for good already: those need no
+    /// verdict any more. Gives the proof for each that is.
+    ///
+    /// # Errors
+    /// As [`Writer::write`].
+    pub async fn settled(
+        &self,
+        session: &mut Option<Session>,
+        keys: &[Key],
+    ) -> Result<Vec<Option<Committed>>, DatabaseError> {
+        let connected = self.connected(session).await?;
+        let answer = Ledger::settled(connected, keys).await;
+        let settled = Self::keep_or_drop(session, answer)?;
+        let proofs = settled
+            .into_iter()
+            .map(|settled| settled.then_some(Committed { duplicate: true }));
+        Ok(proofs.collect())
+    }
+
+    async fn connected<'a>(
+        &self,
+        session: &'a mut Option<Session>,
+    ) -> Result<&'a Session, DatabaseError> {
+        let connected = match session.take() {
+            Some(connected) => connected,
+            None => self.database.connect().await?,
+        };
+        Ok(session.insert(connected))
+    }
+
+    fn keep_or_drop<T>(
+        session: &mut Option<Session>,
+        answer: Result<T, DatabaseError>,
+    ) -> Result<T, DatabaseError> {
+        if answer.as_ref().is_err_and(DatabaseError::breaks_connection) {
+            *session = None;
+        }
+        answer
+    }
+}
+
+/// Builds the statement for a table.
+///
+/// A `rejected` entry is replaced, because the message is judged anew; any
+/// other one stands, and its message is a duplicate. `1 / (…)::int` fails the
+/// statement (SQLSTATE 22012) where the target did not take every row.
+fn statement(table: &Table, columns: &[Column]) -> String {
+    let names: Vec<String> = columns.iter().map(|column| quoted(&column.name)).collect();
+    let aliases: Vec<String> = (1..=columns.len()).map(|n| format!("c{n}")).collect();
+    let arrays: Vec<String> = columns
+        .iter()
+        .zip(FIRST_COLUMN_PARAMETER..)
+        .map(|(column, n)| format!("${n}::{}[]", element_type(column.value_type)))
+        .collect();
+    let expressions: Vec<String> = columns
+        .iter()
+        .zip(&aliases)
+        .map(|(column, alias)| {
+            let target = table.columns.iter().find(|target| target.name == column.name);
+            target
+                .and_then(|target| fit::expression(column, target, &format!("r.{alias}")))
+                .unwrap_or_else(|| format!("r.{alias}"))
+        })
+        .collect();
+    format!(
+        "WITH incoming AS (
+    SELECT * FROM unnest($1::bytea[], $2::text[], $3::text[], $4::text[], $5::text[])
+        WITH ORDINALITY AS i(key, message_id, outcome, reason, field, n)
+), ledgered AS (
+    INSERT INTO etl_host.ledger AS l
+        (key, message_id, outcome, reason, field, policy, key_id, at)
+    SELECT key, message_id, outcome, reason, field, $6::bytea, NULL, now()
+        FROM incoming ORDER BY n
+    ON CONFLICT (key) DO UPDATE SET
+        message_id = EXCLUDED.message_id, outcome = EXCLUDED.outcome, reason = EXCLUDED.reason,
+        field = EXCLUDED.field, policy = EXCLUDED.policy, key_id = EXCLUDED.key_id,
+        at = EXCLUDED.at
+        WHERE l.outcome = 'rejected'
+    RETURNING key
+), fresh AS (
+    SELECT n FROM incoming JOIN ledgered USING (key)
+), due AS (
+    SELECT r.* FROM unnest($7::int8[], {arrays}) WITH ORDINALITY AS r(n, {aliases}, line)
+        JOIN fresh USING (n)
+), taken AS (
+    INSERT INTO {schema}.{name} ({names})
+    SELECT {expressions} FROM due AS r ORDER BY line
+    RETURNING 1
+)
+SELECT COALESCE((SELECT array_agg(n) FROM fresh), '{{}}'),
+    1 / ((SELECT count(*) FROM taken) = (SELECT count(*) FROM due))::int",
+        arrays = arrays.join(", "),
+        aliases = aliases.join(", "),
+        schema = quoted(&table.name.schema),
+        name = quoted(&table.name.name),
+        names = names.join(", "),
+        expressions = expressions.join(", "),
+    )
+}
+
+/// The number of the first parameter that holds a column's values.
+const FIRST_COLUMN_PARAMETER: usize = 8;
+
+fn element_type(value_type: ValueType) -> &'static str {
+    match value_type {
+        ValueType::Boolean => "bool",
+        ValueType::Integer => "int8",
+        ValueType::Float => "float8",
+        // A JSON text is read by the server, which knows what it accepts.
+        ValueType::Text | ValueType::Json => "text",
+        ValueType::Bytes => "bytea",
+        ValueType::Date => "date",
+        ValueType::Timestamp => "timestamptz",
+    }
+}
+
+/// The statement's parameters: an array for each column of the ledger and of
+/// the target, borrowed from the entries.
+struct Parameters<'a> {
+    keys: Vec<&'a [u8]>,
+    message_ids: Vec<&'a str>,
+    outcomes: Vec<&'static str>,
+    reasons: Vec<Option<String>>,
+    fields: Vec<Option<&'a str>>,
+    policy: &'a [u8],
+    row_entries: Vec<i64>,
+    columns: Vec<Array<'a>>,
+}
+
+impl<'a> Parameters<'a> {
+    fn new(entries: &'a [Entry<'a>], columns: &[Column], policy: &'a [u8]) -> Self {
+        let mut parameters = Self {
+            keys: entries.iter().map(|entry| &entry.key.0[..]).collect(),
+            message_ids: entries.iter().map(|entry| entry.message_id).collect(),
+            outcomes: Vec::with_capacity(entries.len()),
+            reasons: Vec::with_capacity(entries.len()),
+            fields: Vec::with_capacity(entries.len()),
+            policy,
+            row_entries: Vec::new(),
+            columns: columns
+                .iter()
+                .map(|column| Array::of(column.value_type))
+                .collect(),
+        };
+        for (entry, number) in entries.iter().zip(1..) {
+            parameters.add(entry.decision, number);
+        }
+        parameters
+    }
+
+    fn add(&mut self, decision: Decision<'a>, number: i64) {
+        let (outcome, rejection) = match decision {
+            Decision::Store(_) => ("stored", None),
+            Decision::Skip => ("skipped", None),
+            Decision::Reject(rejection) => ("rejected", Some(rejection)),
+        };
+        self.outcomes.push(outcome);
+        self.reasons
+            .push(rejection.map(|rejection| rejection.reason.to_string()));
+        self.fields
+            .push(rejection.and_then(|rejection| rejection.field.as_deref()));
+        if let Decision::Store(rows) = decision {
+            for row in rows {
+                self.row_entries.push(number);
+                for (array, value) in self.columns.iter_mut().zip(row) {
+                    array.push(value);
+                }
+            }
+        }
+    }
+
+    fn list(&self) -> Vec<(&(dyn ToSql + Sync), Type)> {
+        let mut list: Vec<(&(dyn ToSql + Sync), Type)> = vec![
+            (&self.keys, Type::BYTEA_ARRAY),
+            (&self.message_ids, Type::TEXT_ARRAY),
+            (&self.outcomes, Type::TEXT_ARRAY),
+            (&self.reasons, Type::TEXT_ARRAY),
+            (&self.fields, Type::TEXT_ARRAY),
+            (&self.policy, Type::BYTEA),
+            (&self.row_entries, Type::INT8_ARRAY),
+        ];
+        list.extend(self.columns.iter().map(Array::parameter));
+        list
+    }
+}
+
+/// One column's values.
+enum Array<'a> {
+    Boolean(Vec<Option<bool>>),
+    Integer(Vec<Option<i64>>),
+    Float(Vec<Option<f64>>),
+    Text(Vec<Option<&'a str>>),
+    Bytes(Vec<Option<&'a [u8]>>),
+    Date(Vec<Option<Date>>),
+    Timestamp(Vec<Option<Timestamp>>),
+}
+
+impl<'a> Array<'a> {
+    fn of(value_type: ValueType) -> Self {
+        match value_type {
+            ValueType::Boolean => Self::Boolean(Vec::new()),
+            ValueType::Integer => Self::Integer(Vec::new()),
+            ValueType::Float => Self::Float(Vec::new()),
+            ValueType::Text | ValueType::Json => Self::Text(Vec::new()),
+            ValueType::Bytes => Self::Bytes(Vec::new()),
+            ValueType::Date => Self::Date(Vec::new()),
+            ValueType::Timestamp => Self::Timestamp(Vec::new()),
+        }
+    }
+
+    /// Adds a value of the array's type; the sandbox has checked that it is.
+    fn push(&mut self, value: &'a Value) {
+        match (self, value) {
+            (Self::Boolean(array), Value::Boolean(value)) => array.push(Some(*value)),
+            (Self::Integer(array), Value::Integer(value)) => array.push(Some(*value)),
+            (Self::Float(array), Value::Float(value)) => array.push(Some(*value)),
+            (Self::Text(array), Value::Text(value) | Value::Json(value)) => {
+                array.push(Some(value));
+            }
+            (Self::Bytes(array), Value::Bytes(value)) => array.push(Some(value)),
+            (Self::Date(array), Value::Date(days)) => array.push(Some(Date(*days))),
+            (Self::Timestamp(array), Value::Timestamp(moment)) => {
+                array.push(Some(Timestamp(*moment)));
+            }
+            (array, _) => array.push_null(),
+        }
+    }
+
+    fn push_null(&mut self) {
+        match self {
+            Self::Boolean(array) => array.push(None),
+            Self::Integer(array) => array.push(None),
+            Self::Float(array) => array.push(None),
+            Self::Text(array) => array.push(None),
+            Self::Bytes(array) => array.push(None),
+            Self::Date(array) => array.push(None),
+            Self::Timestamp(array) => array.push(None),
+        }
+    }
+
+    fn parameter(&self) -> (&(dyn ToSql + Sync), Type) {
+        match self {
+            Self::Boolean(array) => (array, Type::BOOL_ARRAY),
+            Self::Integer(array) => (array, Type::INT8_ARRAY),
+            Self::Float(array) => (array, Type::FLOAT8_ARRAY),
+            Self::Text(array) => (array, Type::TEXT_ARRAY),
+            Self::Bytes(array) => (array, Type::BYTEA_ARRAY),
+            Self::Date(array) => (array, Type::DATE_ARRAY),
+            Self::Timestamp(array) => (array, Type::TIMESTAMPTZ_ARRAY),
+        }
+    }
+}
+
+/// Days since 1970-01-01. Beyond PostgreSQL's calendar the value saturates,
+/// which the server refuses (SQLSTATE 22008): the record is at fault.
+#[derive(Debug)]
+struct Date(i32);
+
+impl ToSql for Date {
+    fn to_sql(
+        &self,
+        _: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        let days = self.0.saturating_sub(EPOCH_DAYS);
+        // The two ends are PostgreSQL's -infinity and infinity, not dates.
+        let days = days.clamp(i32::MIN + 1, i32::MAX - 1);
+        out.extend_from_slice(&days.to_be_bytes());
+        Ok(IsNull::No)
+    }
+
+    fn accepts(column_type: &Type) -> bool {
+        *column_type == Type::DATE
+    }
+
+    to_sql_checked!();
+}
+
+/// Microseconds since 1970-01-01T00:00:00Z, with the same care as [`Date`].
+#[derive(Debug)]
+struct Timestamp(i64);
+
+impl ToSql for Timestamp {
+    fn to_sql(
+        &self,
+        _: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        let moment = self.0.saturating_sub(EPOCH_MICROSECONDS);
+        let moment = moment.clamp(i64::MIN + 1, i64::MAX - 1);
+        out.extend_from_slice(&moment.to_be_bytes());
+        Ok(IsNull::No)
+    }
+
+    fn accepts(column_type: &Type) -> bool {
+        *column_type == Type::TIMESTAMPTZ
+    }
+
+    to_sql_checked!();
+}

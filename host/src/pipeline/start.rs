@@ -1,0 +1,276 @@
+//! Start-up: everything is loaded, found and checked before a message is
+//! received.
+//!
+//! A service that does not answer is waited for; what is configured wrongly
+//! ends the program at once, because waiting would not mend it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Shape;
+use crate::backoff::Backoff;
+use crate::event::Event;
+use crate::exit::{Ends, Failure, Kind, failure};
+use crate::output::{
+    Database, DatabaseError, Ledger, LedgerFault, Session, Table, TableName, Writer, fit,
+};
+use crate::queue::{DeadLetterQueue, Queue, QueueError, QueueSettings};
+use crate::sandbox::{Isolation, Limits, Sandbox};
+use crate::shutdown::Shutdown;
+
+/// What a run is made of, as the operator asked for it.
+#[derive(Clone)]
+pub struct Plan {
+    /// The component's file.
+    pub transform: PathBuf,
+    /// Its parameters.
+    pub parameters: Vec<(String, String)>,
+    /// What it may use.
+    pub limits: Limits,
+    /// How long its instances live.
+    pub isolation: Isolation,
+    /// The source queue.
+    pub queue: QueueSettings,
+    /// The database.
+    pub database: Database,
+    /// The target, `[schema.]table`.
+    pub table: String,
+    /// Whether the target is created where it is missing.
+    pub create_table: bool,
+    /// Where a producer's own event id stands.
+    pub event_id: Option<String>,
+    /// For how long a service is waited for.
+    pub startup_wait: Duration,
+    /// How much is done at once.
+    pub shape: Shape,
+}
+
+/// Everything that a run needs, found and checked.
+pub struct Ready {
+    pub(super) sandbox: Arc<Sandbox>,
+    pub(super) queue: Queue,
+    pub(super) dead_letter_queue: Option<DeadLetterQueue>,
+    pub(super) writer: Writer,
+    pub(super) table: TableName,
+    pub(super) session: Session,
+    pub(super) event_id: Option<String>,
+    pub(super) shape: Shape,
+}
+
+impl Plan {
+    /// Loads the component, finds queue and database, and checks that they fit
+    /// together. None where a stop is asked for meanwhile.
+    ///
+    /// # Errors
+    /// Something is configured wrongly (78), or a service did not answer in
+    /// time (69).
+    pub async fn prepare(self, shutdown: &mut Shutdown) -> Result<Option<Ready>, Failure> {
+        tokio::select! {
+            ready = self.prepared() => ready.map(Some),
+            () = shutdown.requested() => Ok(None),
+        }
+    }
+
+    async fn prepared(self) -> Result<Ready, Failure> {
+        let deadline = Instant::now() + self.startup_wait;
+        let sandbox = self.sandbox()?;
+        let (session, table) = self.output(&sandbox, deadline).await?;
+        let (queue, dead_letter_queue) = self.queues(deadline).await?;
+        Event::Started {
+            queue: queue.name(),
+            table: format!("{}.{}", table.name.schema, table.name.name),
+            dead_letter_queue: dead_letter_queue.as_ref().map(DeadLetterQueue::name),
+        }
+        .log();
+        let columns = &sandbox.description().columns;
+        Ok(Ready {
+            writer: Writer::new(self.database, &table, columns, sandbox.digest().0),
+            sandbox: Arc::new(sandbox),
+            queue,
+            dead_letter_queue,
+            table: table.name,
+            session,
+            event_id: self.event_id,
+            shape: self.shape,
+        })
+    }
+
+    fn sandbox(&self) -> Result<Sandbox, Failure> {
+        let sandbox = Sandbox::load(
+            &self.transform,
+            &self.parameters,
+            self.limits,
+            self.isolation,
+            self.shape.sandbox_threads,
+        )
+        .ends_as(Kind::Configuration)?;
+        let description = sandbox.description();
+        Event::ComponentLoaded {
+            name: &description.name,
+            version: &description.version,
+            digest: sandbox.digest().to_string(),
+        }
+        .log();
+        Ok(sandbox)
+    }
+
+    async fn output(
+        &self,
+        sandbox: &Sandbox,
+        deadline: Instant,
+    ) -> Result<(Session, Table), Failure> {
+        let place = self.database.place();
+        let mut waiting = Waiting::new("database", &place, deadline);
+        loop {
+            match self.checked_output(sandbox).await {
+                Ok(output) => return Ok(output),
+                Err(OutputFault::Wrong(failure)) => return Err(failure),
+                Err(OutputFault::Database(error)) => {
+                    waiting.again(&error, error.may_pass()).await?;
+                }
+            }
+        }
+    }
+
+    async fn checked_output(&self, sandbox: &Sandbox) -> Result<(Session, Table), OutputFault> {
+        let session = self.database.connect().await?;
+        match Ledger::ensure(&session).await {
+            Ok(()) => {}
+            Err(LedgerFault::Shape(words)) => {
+                return Err(OutputFault::Wrong(failure(Kind::Configuration, words)));
+            }
+            Err(LedgerFault::Database(error)) if !error.may_pass() => {
+                return Err(OutputFault::Wrong(failure(
+                    Kind::Configuration,
+                    format!(
+                        "the ledger cannot be created or read: {error}; have a database \
+                         administrator run what `etl-host ddl` prints"
+                    ),
+                )));
+            }
+            Err(LedgerFault::Database(error)) => return Err(error.into()),
+        }
+        let table = self.target(&session, sandbox).await?;
+        match fit(&table, &sandbox.description().columns) {
+            Ok(warnings) => warnings.iter().for_each(|words| Event::Warning(words).log()),
+            Err(misfits) => {
+                return Err(OutputFault::Wrong(failure(
+                    Kind::Configuration,
+                    format!(
+                        "table {} does not fit component {}:\n  {}",
+                        self.table,
+                        sandbox.description().name,
+                        misfits.join("\n  ")
+                    ),
+                )));
+            }
+        }
+        Ok((session, table))
+    }
+
+    async fn target(&self, session: &Session, sandbox: &Sandbox) -> Result<Table, OutputFault> {
+        if let Some(table) = Table::find(session, &self.table).await? {
+            return Ok(table);
+        }
+        let missing = || {
+            OutputFault::Wrong(failure(
+                Kind::Configuration,
+                format!(
+                    "table {} does not exist in {}: create it, or give --create-table to have it \
+                     created from the component's description",
+                    self.table,
+                    self.database.place()
+                ),
+            ))
+        };
+        if !self.create_table {
+            return Err(missing());
+        }
+        Table::create(session, &self.table, &sandbox.description().columns).await?;
+        Table::find(session, &self.table).await?.ok_or_else(missing)
+    }
+
+    async fn queues(&self, deadline: Instant) -> Result<(Queue, Option<DeadLetterQueue>), Failure> {
+        let mut waiting = Waiting::new("queue", &self.queue.url, deadline);
+        loop {
+            match self.found_queues().await {
+                Ok(queues) => return Ok(queues),
+                Err(error) => waiting.again(&error, error.may_pass()).await?,
+            }
+        }
+    }
+
+    async fn found_queues(&self) -> Result<(Queue, Option<DeadLetterQueue>), QueueError> {
+        let queue = Queue::find(&self.queue).await?;
+        let asked = self.queue.dead_letter_url.as_deref();
+        let dead_letter_queue = DeadLetterQueue::find(&queue, asked).await?;
+        Ok((queue, dead_letter_queue))
+    }
+}
+
+enum OutputFault {
+    Database(DatabaseError),
+    Wrong(Failure),
+}
+
+impl From<DatabaseError> for OutputFault {
+    fn from(error: DatabaseError) -> Self {
+        Self::Database(error)
+    }
+}
+
+/// Waiting for a service until a deadline, with one log line a cause.
+struct Waiting<'a> {
+    service: &'a str,
+    place: &'a str,
+    deadline: Instant,
+    backoff: Backoff,
+    logged: String,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(service: &'a str, place: &'a str, deadline: Instant) -> Self {
+        Self {
+            service,
+            place,
+            deadline,
+            backoff: Backoff::default(),
+            logged: String::new(),
+        }
+    }
+
+    /// Waits for the next try; an error where there is none.
+    async fn again(&mut self, error: &impl ToString, may_pass: bool) -> Result<(), Failure> {
+        let (service, place) = (self.service, self.place);
+        let cause = error.to_string();
+        if !may_pass {
+            return Err(failure(
+                Kind::Configuration,
+                format!("use {service} {place}: {cause}"),
+            ));
+        }
+        let wait = self.backoff.next_wait();
+        if Instant::now() + wait > self.deadline {
+            return Err(failure(
+                Kind::Unavailable,
+                format!(
+                    "reach {service} {place}: {cause} (waited as long as --startup-wait-secs says)"
+                ),
+            ));
+        }
+        if self.logged != cause {
+            self.logged.clone_from(&cause);
+            Event::WaitingFor {
+                service,
+                place,
+                cause,
+            }
+            .log();
+        }
+        tokio::time::sleep(wait).await;
+        Ok(())
+    }
+}

@@ -1,0 +1,226 @@
+//! A worker: takes a batch, has it judged, commits it, settles each message.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::batcher::Batcher;
+use super::commit::{Commit, Committal};
+use super::hold::Hold;
+use super::settle::Settler;
+use crate::event::Event;
+use crate::message::Message;
+use crate::output::{Identity, Key, Ledger, Session, TableName, Writer};
+use crate::queue::{Delivery, Lease};
+use crate::sandbox::SandboxThreads;
+use crate::shutdown::Shutdown;
+use crate::verdict::{Reason, Verdict};
+
+/// The longest event id, in bytes: far above a UUID, far below an index entry.
+const EVENT_ID_BYTES_MAX: usize = 512;
+/// Between two prunings of the ledger.
+const PRUNE_SECS: u64 = 3_600;
+
+/// A message with everything that has been found out about it.
+pub(super) struct Item {
+    pub(super) message: Message,
+    pub(super) lease: Lease,
+    pub(super) receive_count: u32,
+    pub(super) key: Key,
+    pub(super) verdict: Verdict,
+}
+
+/// What holds for every message of a run.
+pub(super) struct Rules {
+    /// The target, which is part of each key.
+    pub(super) table: TableName,
+    /// Where a producer's event id stands, if it is asked for.
+    pub(super) event_id: Option<String>,
+    /// For how long the ledger remembers a message.
+    pub(super) ledger_days: u32,
+}
+
+/// One of the tasks that write.
+pub(super) struct Worker {
+    batcher: Batcher,
+    threads: Arc<SandboxThreads>,
+    commit: Commit,
+    settler: Settler,
+    rules: Rules,
+    prunes: bool,
+    pruned: Option<Instant>,
+}
+
+impl Worker {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "called once, where all parts are put together"
+    )]
+    pub(super) fn new(
+        number: usize,
+        batcher: Batcher,
+        threads: Arc<SandboxThreads>,
+        writer: Writer,
+        session: Option<Session>,
+        settler: Settler,
+        rules: Rules,
+        hold: Hold,
+        shutdown: Shutdown,
+    ) -> Self {
+        Self {
+            batcher,
+            threads,
+            commit: Commit::new(number, writer, session, hold, shutdown),
+            settler,
+            rules,
+            prunes: number == 0,
+            pruned: None,
+        }
+    }
+
+    /// Works until nothing more can come.
+    pub(super) async fn run(mut self) {
+        let mut carried = Vec::new();
+        loop {
+            // What could not be told from the environment waits for company.
+            let deliveries = match carried.is_empty() {
+                true => self.batcher.next().await,
+                false => self.commit.company(&self.batcher).await,
+            };
+            if deliveries.is_empty() && carried.is_empty() {
+                break;
+            }
+            let mut items = std::mem::take(&mut carried);
+            items.extend(self.judge(deliveries).await);
+            while !items.is_empty() {
+                let (batch, again) = each_key_once(items);
+                items = again;
+                carried.extend(self.finish(batch).await);
+            }
+            self.prune().await;
+        }
+        self.commit.close().await;
+    }
+
+    /// Commits and settles a batch; gives back what waits for company.
+    async fn finish(&mut self, batch: Vec<Item>) -> Vec<Item> {
+        let (refused, accepted): (Vec<Item>, Vec<Item>) = batch
+            .into_iter()
+            .partition(|item| matches!(item.verdict, Verdict::Reject(_)));
+        let Committal {
+            committed,
+            refused: refused_by_database,
+            abandoned,
+            unclear,
+        } = self.commit.commit(accepted).await;
+        for (item, proof) in committed {
+            self.settler.committed(item, proof);
+        }
+        let refused = refused.into_iter().chain(refused_by_database).collect();
+        self.settler.refused(refused, &mut self.commit).await;
+        self.settler.hand_back(abandoned).await;
+        unclear
+    }
+
+    /// Gives each message its verdict and its key.
+    async fn judge(&self, deliveries: Vec<Delivery>) -> Vec<Item> {
+        let mut leases = Vec::with_capacity(deliveries.len());
+        let mut messages = Vec::with_capacity(deliveries.len());
+        for delivery in deliveries {
+            leases.push((delivery.lease, delivery.receive_count));
+            messages.push(delivery.message);
+        }
+        let (messages, verdicts) = self.threads.judge(messages).await;
+        messages
+            .into_iter()
+            .zip(verdicts)
+            .zip(leases)
+            .map(|((message, verdict), (lease, receive_count))| {
+                let (key, verdict) = self.keyed(&message, verdict);
+                Item {
+                    message,
+                    lease,
+                    receive_count,
+                    key,
+                    verdict,
+                }
+            })
+            .collect()
+    }
+
+    fn keyed(&self, message: &Message, verdict: Verdict) -> (Key, Verdict) {
+        let by_message = Identity::Message(&message.origin_id);
+        let Some(pointer) = &self.rules.event_id else {
+            return (Key::new(&self.rules.table, by_message), verdict);
+        };
+        match event_id(&message.body, pointer) {
+            Some(id) => (Key::new(&self.rules.table, Identity::Event(&id)), verdict),
+            None => (
+                Key::new(&self.rules.table, by_message),
+                Verdict::Reject(Reason::EventId.into()),
+            ),
+        }
+    }
+
+    /// Removes old ledger entries now and then; one worker does it for all.
+    async fn prune(&mut self) {
+        let due = Duration::from_secs(PRUNE_SECS);
+        if !self.prunes || self.pruned.is_some_and(|pruned| pruned.elapsed() < due) {
+            return;
+        }
+        self.pruned = Some(Instant::now());
+        if let Some(session) = self.commit.session()
+            && let Err(error) = Ledger::prune(session, self.rules.ledger_days).await
+        {
+            Event::PruneFailed(error.to_string()).log();
+        }
+    }
+}
+
+/// The producer's own id: a text or a whole number.
+fn event_id(body: &str, pointer: &str) -> Option<String> {
+    let body: Value = serde_json::from_str(body).ok()?;
+    let id = match body.pointer(pointer)? {
+        Value::String(id) => id.clone(),
+        Value::Number(id) if id.is_i64() || id.is_u64() => id.to_string(),
+        _ => return None,
+    };
+    (1..=EVENT_ID_BYTES_MAX).contains(&id.len()).then_some(id)
+}
+
+/// Splits off what has the key of an earlier one, and sorts the rest by key:
+/// two hosts that hold the same messages then wait for each other in the same
+/// order, instead of deadlocking.
+fn each_key_once(items: Vec<Item>) -> (Vec<Item>, Vec<Item>) {
+    let mut keys = HashSet::new();
+    let (mut batch, again): (Vec<Item>, Vec<Item>) =
+        items.into_iter().partition(|item| keys.insert(item.key));
+    batch.sort_by_key(|item| item.key);
+    (batch, again)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_id_is_a_short_text_or_a_whole_number() {
+        let id = |body: &str| event_id(body, "/event/id");
+        assert_eq!(id(r#"{"event":{"id":"e1"}}"#).as_deref(), Some("e1"));
+        assert_eq!(id(r#"{"event":{"id":7}}"#).as_deref(), Some("7"));
+        for wrong in [
+            r#"{"event":{}}"#,
+            r#"{"event":{"id":null}}"#,
+            r#"{"event":{"id":""}}"#,
+            r#"{"event":{"id":1.5}}"#,
+            r#"{"event":{"id":["e1"]}}"#,
+            "not JSON",
+        ] {
+            assert_eq!(id(wrong), None, "{wrong}");
+        }
+        let long = format!(r#"{{"event":{{"id":"{}"}}}}"#, "x".repeat(EVENT_ID_BYTES_MAX + 1));
+        assert_eq!(id(&long), None);
+    }
+}

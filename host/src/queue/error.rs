@@ -1,0 +1,137 @@
+//! What a failing queue call means. Codes and kinds only: the text of an
+//! unreadable response could hold message bodies.
+
+use std::error::Error;
+use std::fmt;
+
+use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
+
+/// Error codes that no waiting mends: who calls, and what for.
+const CONFIGURATION_CODES: [&str; 13] = [
+    "AWS.SimpleQueueService.NonExistentQueue",
+    "QueueDoesNotExist",
+    "AccessDenied",
+    "AccessDeniedException",
+    "InvalidAddress",
+    "InvalidClientTokenId",
+    "InvalidSecurity",
+    "KmsAccessDenied",
+    "MissingAuthenticationToken",
+    "MissingParameter",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+    "UnsupportedOperation",
+];
+
+/// A queue call that failed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct QueueError {
+    /// What happened, fit for a log.
+    words: String,
+    /// Whether waiting may mend it.
+    may_pass: bool,
+}
+
+impl QueueError {
+    /// An answer that lacks what the protocol promises.
+    pub(super) fn incomplete(what: &str) -> Self {
+        Self {
+            words: format!("the queue's answer lacks {what}"),
+            may_pass: true,
+        }
+    }
+
+    /// The queue answers, and does not take what it is given.
+    pub fn refused(what: &str) -> Self {
+        Self {
+            words: format!("the queue does not take {what} at present"),
+            may_pass: true,
+        }
+    }
+
+    /// Something in the queue's configuration does not make sense.
+    pub(super) fn configuration(words: String) -> Self {
+        Self {
+            words,
+            may_pass: false,
+        }
+    }
+
+    /// Whether waiting may mend it: false where the queue does not exist or
+    /// the caller may not use it.
+    pub fn may_pass(&self) -> bool {
+        self.may_pass
+    }
+}
+
+impl<E, R> From<SdkError<E, R>> for QueueError
+where
+    E: ProvideErrorMetadata,
+{
+    fn from(error: SdkError<E, R>) -> Self {
+        let may_pass = Self {
+            words: String::new(),
+            may_pass: true,
+        };
+        match &error {
+            SdkError::ConstructionFailure(_) => Self::configuration(
+                "the request cannot be made: no region or credentials are configured \
+                 (AWS_REGION, AWS_PROFILE, …)"
+                    .into(),
+            ),
+            SdkError::TimeoutError(_) => Self {
+                words: "no answer in time".into(),
+                ..may_pass
+            },
+            SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
+                Some(connector) => Self {
+                    words: innermost(connector),
+                    ..may_pass
+                },
+                None => Self {
+                    words: "the request could not be sent".into(),
+                    ..may_pass
+                },
+            },
+            SdkError::ServiceError(answer) => {
+                let code = answer.err().code().unwrap_or("no error code");
+                let short = code.rsplit_once('#').map_or(code, |(_, short)| short);
+                Self {
+                    words: match answer.err().message() {
+                        Some(message) => format!("{short}: {message}"),
+                        None => short.to_owned(),
+                    },
+                    may_pass: !CONFIGURATION_CODES.contains(&short),
+                }
+            }
+            _ => Self {
+                words: "the answer could not be read".into(),
+                ..may_pass
+            },
+        }
+    }
+}
+
+/// The last cause of a connection's failure: "Connection refused", a TLS
+/// fault, a name that does not resolve.
+fn innermost(error: &dyn Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
+
+impl fmt::Display for QueueError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words)
+    }
+}
+
+impl fmt::Debug for QueueError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words)
+    }
+}
+
+impl Error for QueueError {}

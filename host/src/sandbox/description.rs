@@ -1,0 +1,261 @@
+//! What a component says of itself, checked before it is believed.
+
+use std::collections::HashSet;
+
+use anyhow::{Result, bail, ensure};
+
+use super::bindings::exports::etl::transform::policy as types;
+use crate::row::{Column, ValueType};
+
+/// A PostgreSQL identifier's length in bytes (`NAMEDATALEN` less one).
+const IDENTIFIER_BYTES_MAX: usize = 63;
+/// PostgreSQL's own bound on the columns of a table.
+const COLUMNS_MAX: usize = 1_600;
+
+/// What a component says of itself.
+#[derive(Clone, Debug)]
+pub struct Description {
+    /// Its name.
+    pub name: String,
+    /// Its version, as its authors number it.
+    pub version: String,
+    /// The columns that it writes.
+    pub columns: Vec<Column>,
+    /// The input fields that it reads.
+    pub fields: Vec<Field>,
+    /// The parameters that it takes.
+    pub parameters: Vec<Parameter>,
+}
+
+/// A field of a message's body.
+#[derive(Clone, Debug)]
+pub struct Field {
+    /// A JSON pointer.
+    pub pointer: String,
+    /// Whether its raw value must never leave the sandbox.
+    pub sensitive: bool,
+}
+
+/// A parameter that an operator may set.
+#[derive(Clone, Debug)]
+pub struct Parameter {
+    /// Its name.
+    pub name: String,
+    /// Whether it must be given.
+    pub required: bool,
+    /// What it is where it is not given.
+    pub default: Option<String>,
+    /// One line of help.
+    pub help: String,
+}
+
+impl Description {
+    /// Takes over a component's words.
+    ///
+    /// # Errors
+    /// The description contradicts itself or could not be a table's.
+    pub(super) fn check(described: types::Description) -> Result<Self> {
+        let description = Self {
+            name: described.name,
+            version: described.version,
+            columns: described.columns.into_iter().map(column).collect(),
+            fields: described.fields.into_iter().map(field).collect(),
+            parameters: described.parameters.into_iter().map(parameter).collect(),
+        };
+        ensure!(
+            description.name.chars().all(is_name) && !description.name.is_empty(),
+            "its name is not made of lower-case letters, digits, `_` and `-`"
+        );
+        ensure!(
+            printable(&description.version),
+            "its version is no printable text"
+        );
+        let columns = &description.columns;
+        ensure!(!columns.is_empty(), "it describes no columns");
+        ensure!(
+            columns.len() <= COLUMNS_MAX,
+            "it describes more than {COLUMNS_MAX} columns"
+        );
+        for column in columns {
+            let bytes = column.name.len();
+            ensure!(
+                printable(&column.name) && (1..=IDENTIFIER_BYTES_MAX).contains(&bytes),
+                "it describes a column whose name is no identifier of 1 to \
+                 {IDENTIFIER_BYTES_MAX} bytes"
+            );
+        }
+        no_name_twice("column", columns.iter().map(|column| &column.name))?;
+        for field in &description.fields {
+            ensure!(
+                printable(&field.pointer)
+                    && (field.pointer.is_empty() || field.pointer.starts_with('/')),
+                "it describes a field that is no JSON pointer: a pointer starts with `/`"
+            );
+        }
+        for parameter in &description.parameters {
+            ensure!(
+                parameter.name.chars().all(is_name) && !parameter.name.is_empty(),
+                "it describes a parameter whose name is not made of lower-case letters, \
+                 digits, `_` and `-`"
+            );
+            ensure!(
+                !(parameter.required && parameter.default.is_some()),
+                "its parameter {} is required and has a default",
+                parameter.name
+            );
+        }
+        no_name_twice(
+            "parameter",
+            description.parameters.iter().map(|parameter| &parameter.name),
+        )?;
+        Ok(description)
+    }
+
+    /// Puts the operator's parameters into the order in which the component
+    /// declares them, with defaults filled in.
+    ///
+    /// # Errors
+    /// A parameter is unknown, given twice, or missing.
+    pub(super) fn arguments(&self, given: &[(String, String)]) -> Result<Vec<(String, String)>> {
+        no_name_twice("parameter", given.iter().map(|(name, _)| name))?;
+        for (name, _) in given {
+            if !self.parameters.iter().any(|known| known.name == *name) {
+                bail!("parameter {name} is unknown to it; {}", self.known_parameters());
+            }
+        }
+        let mut arguments = Vec::new();
+        for parameter in &self.parameters {
+            let value = given
+                .iter()
+                .find(|(name, _)| *name == parameter.name)
+                .map(|(_, value)| value)
+                .or(parameter.default.as_ref());
+            match value {
+                Some(value) => arguments.push((parameter.name.clone(), value.clone())),
+                None if parameter.required => bail!(
+                    "its parameter {name} is missing: give --param {name}=VALUE ({help})",
+                    name = parameter.name,
+                    help = parameter.help
+                ),
+                None => {}
+            }
+        }
+        Ok(arguments)
+    }
+
+    fn known_parameters(&self) -> String {
+        if self.parameters.is_empty() {
+            return "it takes none".into();
+        }
+        let known: Vec<String> = self
+            .parameters
+            .iter()
+            .map(|parameter| format!("{} ({})", parameter.name, parameter.help))
+            .collect();
+        format!("it takes {}", known.join(", "))
+    }
+}
+
+fn is_name(character: char) -> bool {
+    matches!(character, 'a'..='z' | '0'..='9' | '_' | '-')
+}
+
+/// Descriptions reach terminals and logs: no control characters.
+fn printable(text: &str) -> bool {
+    !text.chars().any(char::is_control)
+}
+
+fn no_name_twice<'a>(what: &str, names: impl Iterator<Item = &'a String>) -> Result<()> {
+    let mut seen = HashSet::new();
+    for name in names {
+        ensure!(seen.insert(name), "the {what} {name} is given twice");
+    }
+    Ok(())
+}
+
+fn column(column: types::Column) -> Column {
+    Column {
+        name: column.name,
+        value_type: match column.type_ {
+            types::ValueType::Boolean => ValueType::Boolean,
+            types::ValueType::Integer => ValueType::Integer,
+            types::ValueType::Float => ValueType::Float,
+            types::ValueType::Text => ValueType::Text,
+            types::ValueType::Bytes => ValueType::Bytes,
+            types::ValueType::Date => ValueType::Date,
+            types::ValueType::Timestamp => ValueType::Timestamp,
+            types::ValueType::Json => ValueType::Json,
+        },
+        nullable: column.nullable,
+    }
+}
+
+fn field(field: types::Field) -> Field {
+    Field {
+        pointer: field.pointer,
+        sensitive: field.sensitive,
+    }
+}
+
+fn parameter(parameter: types::Parameter) -> Parameter {
+    Parameter {
+        name: parameter.name,
+        required: parameter.required,
+        default: parameter.default,
+        help: printable(&parameter.help)
+            .then_some(parameter.help)
+            .unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn described() -> types::Description {
+        types::Description {
+            name: "mask".into(),
+            version: "1.0.0".into(),
+            columns: vec![types::Column {
+                name: "user_id".into(),
+                type_: types::ValueType::Text,
+                nullable: false,
+            }],
+            fields: vec![],
+            parameters: vec![types::Parameter {
+                name: "bits".into(),
+                required: false,
+                default: Some("24".into()),
+                help: "bits to keep".into(),
+            }],
+        }
+    }
+
+    fn complaint(change: impl FnOnce(&mut types::Description)) -> String {
+        let mut described = described();
+        change(&mut described);
+        Description::check(described).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_description_that_could_be_no_tables_is_refused() {
+        assert!(complaint(|d| d.columns.clear()).contains("no columns"));
+        assert!(complaint(|d| d.name = "A b".into()).contains("name"));
+        assert!(complaint(|d| d.columns[0].name = "x".repeat(64)).contains("63 bytes"));
+        assert!(complaint(|d| d.columns[0].name = "x\u{1b}[31m".into()).contains("identifier"));
+        assert!(complaint(|d| d.columns.push(d.columns[0].clone())).contains("twice"));
+        assert!(complaint(|d| d.parameters[0].required = true).contains("default"));
+    }
+
+    #[test]
+    fn parameters_are_filled_in_and_unknown_ones_refused() {
+        let description = Description::check(described()).unwrap();
+        let defaults = description.arguments(&[]).unwrap();
+        assert_eq!(defaults, [("bits".to_string(), "24".to_string())]);
+        let unknown = [("bit".to_string(), "8".to_string())];
+        let error = description.arguments(&unknown).unwrap_err().to_string();
+        assert!(error.contains("bits (bits to keep)"), "{error}");
+        let twice = [("bits".to_string(), "8".to_string()), ("bits".to_string(), "9".to_string())];
+        assert!(description.arguments(&twice).is_err());
+    }
+}

@@ -1,0 +1,68 @@
+//! The engine: how wasmtime compiles and where instances live.
+
+use std::num::NonZeroUsize;
+use std::thread;
+use std::time::Duration;
+
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use super::limits::{CORE_INSTANCES_MAX, Limits, STACK_BYTES_MAX, TABLE_ELEMENTS_MAX};
+
+/// How often the epoch advances, and so how finely time limits are kept.
+pub(super) const EPOCH_TICK_MS: u64 = 5;
+/// What stays mapped of an instance's memory between two instances: about the
+/// hot pages of a small guest; resetting them costs less than faulting them in.
+const MEMORY_KEPT_BYTES: usize = 256 * 1024;
+/// An instance beside those at work: the one that judges a message again.
+const INSTANCES_SPARE: u32 = 1;
+
+/// Makes an engine with room for `instances` at a time.
+pub(super) fn engine(limits: &Limits, instances: usize) -> wasmtime::Result<Engine> {
+    let instances = u32::try_from(instances)
+        .unwrap_or(u32::MAX / 2)
+        .saturating_add(INSTANCES_SPARE);
+    let mut pool = PoolingAllocationConfig::default();
+    pool.total_component_instances(instances)
+        .max_core_instances_per_component(CORE_INSTANCES_MAX)
+        .total_core_instances(instances.saturating_mul(CORE_INSTANCES_MAX))
+        .total_memories(instances.saturating_mul(2))
+        .max_memories_per_component(2)
+        .total_tables(instances.saturating_mul(CORE_INSTANCES_MAX))
+        .table_elements(TABLE_ELEMENTS_MAX)
+        .max_memory_size(limits.memory_bytes_max)
+        .linear_memory_keep_resident(MEMORY_KEPT_BYTES)
+        .pagemap_scan(Enabled::Auto);
+
+    let mut config = Config::new();
+    config
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
+        .epoch_interruption(true)
+        .max_wasm_stack(STACK_BYTES_MAX)
+        // A trap's backtrace is never shown, and collecting it costs.
+        .wasm_backtrace_max_frames(None::<NonZeroUsize>)
+        // Calls are synchronous, on threads of their own; a call costs less
+        // than half without the bookkeeping for concurrent ones.
+        .concurrency_support(false)
+        .wasm_gc(false);
+    let engine = Engine::new(&config)?;
+    tick(&engine);
+    Ok(engine)
+}
+
+/// Advances the engine's epoch for as long as the engine is in use.
+fn tick(engine: &Engine) {
+    let engine = engine.weak();
+    thread::spawn(move || {
+        while let Some(engine) = engine.upgrade() {
+            engine.increment_epoch();
+            drop(engine);
+            thread::sleep(Duration::from_millis(EPOCH_TICK_MS));
+        }
+    });
+}
+
+/// The epoch deadline for a number of milliseconds: rounded up, and one tick
+/// more, because the current tick may be about to end.
+pub(super) fn ticks(milliseconds: u64) -> u64 {
+    milliseconds.div_ceil(EPOCH_TICK_MS) + 1
+}

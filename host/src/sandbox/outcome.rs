@@ -1,0 +1,178 @@
+//! From what a component returns to verdicts: nothing is taken on trust.
+//!
+//! Counts, types and sizes are checked here, so that what leaves the sandbox
+//! fits the description, and a value never stands where a column does not
+//! expect it.
+
+use super::bindings::exports::etl::transform::policy as types;
+use super::description::Description;
+use super::limits::Limits;
+use crate::row::{Column, Row, Value};
+use crate::verdict::{Reason, Rejection, Verdict};
+
+/// Checks one message's outcome.
+pub(super) fn verdict(
+    outcome: types::Outcome,
+    description: &Description,
+    limits: &Limits,
+) -> Verdict {
+    match outcome {
+        types::Outcome::Skip => Verdict::Skip,
+        types::Outcome::Reject(rejection) => Verdict::Reject(rejected(&rejection, description)),
+        types::Outcome::Rows(rows) => match checked_rows(rows, description, limits) {
+            Ok(rows) => Verdict::Rows(rows),
+            Err(rejection) => Verdict::Reject(rejection),
+        },
+    }
+}
+
+fn rejected(rejection: &types::Rejection, description: &Description) -> Rejection {
+    let field = match rejection.field {
+        None => None,
+        Some(index) => match description.fields.get(index as usize) {
+            Some(field) => Some(field.pointer.clone()),
+            None => return Reason::BrokenInterface.into(),
+        },
+    };
+    let reason = match rejection.reason {
+        types::Reason::Malformed => Reason::Malformed,
+        types::Reason::Unsupported => Reason::Unsupported,
+        types::Reason::Missing => Reason::Missing,
+        types::Reason::Unexpected => Reason::Unexpected,
+        types::Reason::WrongType => Reason::WrongType,
+        types::Reason::Invalid => Reason::Invalid,
+        types::Reason::OutOfRange => Reason::OutOfRange,
+    };
+    Rejection { reason, field }
+}
+
+fn checked_rows(
+    rows: Vec<Vec<types::Value>>,
+    description: &Description,
+    limits: &Limits,
+) -> Result<Vec<Row>, Rejection> {
+    if rows.is_empty() {
+        return Err(Reason::BrokenInterface.into());
+    }
+    if rows.len() > limits.rows_per_message_max {
+        return Err(Reason::ResultLimit.into());
+    }
+    let mut bytes = 0;
+    let mut checked = Vec::with_capacity(rows.len());
+    for row in rows {
+        let row = checked_row(row, &description.columns)?;
+        bytes += row.iter().map(Value::bytes).sum::<usize>();
+        if bytes > limits.result_bytes_max {
+            return Err(Reason::ResultLimit.into());
+        }
+        checked.push(row);
+    }
+    Ok(checked)
+}
+
+fn checked_row(row: Vec<types::Value>, columns: &[Column]) -> Result<Row, Rejection> {
+    if row.len() != columns.len() {
+        return Err(Reason::BrokenInterface.into());
+    }
+    let pairs = row.into_iter().zip(columns);
+    pairs
+        .map(|(value, column)| checked_value(value, column))
+        .collect()
+}
+
+fn checked_value(value: types::Value, column: &Column) -> Result<Value, Rejection> {
+    let value = match value {
+        types::Value::Null => Value::Null,
+        types::Value::Boolean(value) => Value::Boolean(value),
+        types::Value::Integer(value) => Value::Integer(value),
+        types::Value::Float(value) => Value::Float(value),
+        types::Value::Text(value) => Value::Text(value),
+        types::Value::Bytes(value) => Value::Bytes(value),
+        types::Value::Date(value) => Value::Date(value),
+        types::Value::Timestamp(value) => Value::Timestamp(value),
+        types::Value::Json(value) => Value::Json(value),
+    };
+    let fits = match value.value_type() {
+        None => column.nullable,
+        Some(value_type) => value_type == column.value_type,
+    };
+    let storable = !matches!(&value, Value::Text(text) if text.contains('\0'));
+    if fits && storable {
+        return Ok(value);
+    }
+    Err(Rejection {
+        reason: Reason::BrokenInterface,
+        field: Some(column.name.clone()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::row::ValueType;
+    use crate::sandbox::Field;
+
+    fn description() -> Description {
+        Description {
+            name: "mask".into(),
+            version: "1".into(),
+            columns: vec![Column {
+                name: "user_id".into(),
+                value_type: ValueType::Text,
+                nullable: false,
+            }],
+            fields: vec![Field {
+                pointer: "/user_id".into(),
+                sensitive: false,
+            }],
+            parameters: vec![],
+        }
+    }
+
+    fn reason(outcome: types::Outcome) -> Option<Reason> {
+        match verdict(outcome, &description(), &Limits::default()) {
+            Verdict::Reject(rejection) => Some(rejection.reason),
+            _ => None,
+        }
+    }
+
+    fn one(value: types::Value) -> types::Outcome {
+        types::Outcome::Rows(vec![vec![value]])
+    }
+
+    #[test]
+    fn what_does_not_fit_the_description_is_refused() {
+        let broken = Some(Reason::BrokenInterface);
+        assert_eq!(reason(one(types::Value::Text("x".into()))), None);
+        assert_eq!(reason(one(types::Value::Null)), broken);
+        assert_eq!(reason(one(types::Value::Integer(1))), broken);
+        assert_eq!(reason(one(types::Value::Text("\0".into()))), broken);
+        assert_eq!(reason(types::Outcome::Rows(vec![])), broken);
+        assert_eq!(reason(types::Outcome::Rows(vec![vec![]])), broken);
+        let nowhere = types::Rejection {
+            reason: types::Reason::Missing,
+            field: Some(1),
+        };
+        assert_eq!(reason(types::Outcome::Reject(nowhere)), broken);
+    }
+
+    #[test]
+    fn a_result_is_bounded_in_rows_and_bytes() {
+        let limits = Limits::default();
+        let row = || vec![types::Value::Text("x".into())];
+        let within = (0..limits.rows_per_message_max).map(|_| row()).collect();
+        assert_eq!(reason(types::Outcome::Rows(within)), None);
+        let over = (0..=limits.rows_per_message_max).map(|_| row()).collect();
+        assert_eq!(
+            reason(types::Outcome::Rows(over)),
+            Some(Reason::ResultLimit)
+        );
+        let within = "x".repeat(limits.result_bytes_max);
+        assert_eq!(reason(one(types::Value::Text(within))), None);
+        let over = "x".repeat(limits.result_bytes_max + 1);
+        assert_eq!(
+            reason(one(types::Value::Text(over))),
+            Some(Reason::ResultLimit)
+        );
+    }
+}

@@ -1,0 +1,81 @@
+//! Threads for the sandbox, apart from the asynchronous ones.
+//!
+//! A call into a guest may take its whole time limit; on a thread of the
+//! runtime it would stop leases from being extended.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
+
+use tokio::sync::oneshot;
+
+use super::component::Sandbox;
+use crate::message::Message;
+use crate::verdict::{Reason, Verdict};
+
+/// Threads that judge batches with one sandbox.
+pub struct SandboxThreads {
+    work: mpsc::Sender<Work>,
+}
+
+struct Work {
+    messages: Vec<Message>,
+    judged: oneshot::Sender<Judged>,
+}
+
+/// The messages of a batch, handed back, and the verdict on each.
+pub type Judged = (Vec<Message>, Vec<Verdict>);
+
+impl SandboxThreads {
+    /// Starts `count` threads.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn start(sandbox: Arc<Sandbox>, count: usize) -> io::Result<Self> {
+        let (work, queue) = mpsc::channel::<Work>();
+        let queue = Arc::new(Mutex::new(queue));
+        for number in 0..count {
+            let sandbox = Arc::clone(&sandbox);
+            let queue = Arc::clone(&queue);
+            thread::Builder::new()
+                .name(format!("sandbox-{number}"))
+                .spawn(move || run(&sandbox, &queue))?;
+        }
+        Ok(Self { work })
+    }
+
+    /// Judges a batch on one of the threads.
+    pub async fn judge(&self, messages: Vec<Message>) -> Judged {
+        let (judged, verdicts) = oneshot::channel();
+        let sent = self.work.send(Work { messages, judged });
+        debug_assert!(sent.is_ok(), "the threads live as long as their sender");
+        // A thread answers whatever happens (see `run`); were it gone all the
+        // same, no verdict leaves the messages to be handed back.
+        verdicts.await.unwrap_or_default()
+    }
+}
+
+fn run(sandbox: &Sandbox, queue: &Mutex<mpsc::Receiver<Work>>) {
+    loop {
+        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(Work { messages, judged }) = next else {
+            return;
+        };
+        // A panic in the host's own glue is charged like a guest's trap, so
+        // that one message cannot stop the thread.
+        let judge = |messages: &[Message]| {
+            catch_unwind(AssertUnwindSafe(|| sandbox.judge(messages))).ok()
+        };
+        let verdicts = judge(&messages).unwrap_or_else(|| {
+            let alone = messages.chunks(1).map(|message| {
+                judge(message)
+                    .and_then(|mut verdicts| verdicts.pop())
+                    .unwrap_or_else(|| Verdict::Reject(Reason::Trap.into()))
+            });
+            alone.collect()
+        });
+        // The receiver is gone only where the whole pipeline is.
+        let _ = judged.send((messages, verdicts));
+    }
+}

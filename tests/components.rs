@@ -1,0 +1,155 @@
+//! The component: any of the right world may take the place, and nothing else
+//! gets as far as the first message.
+
+use std::path::Path;
+
+use crate::support::bytes::{CORE_MODULE, EMPTY_COMPONENT, ScratchFile, component_importing};
+use crate::support::canary::nothing_leaked;
+use crate::support::database::Database;
+use crate::support::guest;
+use crate::support::host::{Host, Run};
+use crate::support::login::{Locale, Login, Row, bodies};
+use crate::support::queue::Queue;
+
+/// Runs the host with a component, or parameters, that it must refuse.
+fn refused(component: &Path, parameters: &[&str]) -> Run {
+    let (queue, database) = (Queue::with_dead_letters(), Database::with_table());
+    queue.send(&bodies(&Login::several("refused_component", 1)));
+    let mut host = Host::new(&queue, &database)
+        .option("--transform", component)
+        .until_empty();
+    for parameter in parameters {
+        host = host.word("--param").word(*parameter);
+    }
+    let run = host.run().exited(78);
+    assert_eq!(
+        queue.calls("ReceiveMessage"),
+        0,
+        "it received before it failed"
+    );
+    run
+}
+
+fn refused_bytes(bytes: impl AsRef<[u8]>) -> Run {
+    let file = ScratchFile::new("component.wasm", bytes);
+    refused(&file.path, &[]).says(&["component.wasm"])
+}
+
+#[test]
+fn a_component_file_that_is_not_there_is_named() {
+    refused(Path::new("no-such-component.wasm"), &[]).says(&["no-such-component.wasm"]);
+}
+
+#[test]
+fn a_directory_is_not_a_component() {
+    refused(&std::env::temp_dir(), &[]);
+}
+
+#[test]
+fn a_file_of_anything_else_is_not_a_component() {
+    refused_bytes("these bytes are invented").says(&["WebAssembly"]);
+    refused_bytes("").says(&["WebAssembly"]);
+}
+
+#[test]
+fn a_component_cut_short_is_refused() {
+    let mut bytes = std::fs::read(guest("sha256_mask.wasm")).expect("read the component");
+    bytes.truncate(bytes.len() / 2);
+    refused_bytes(bytes);
+}
+
+#[test]
+fn a_core_module_is_told_from_a_component() {
+    refused_bytes(CORE_MODULE).says(&["core module", "component"]);
+}
+
+#[test]
+fn a_component_without_the_export_is_of_another_world() {
+    refused_bytes(EMPTY_COMPONENT).says(&["etl:transform/policy", "world"]);
+}
+
+#[test]
+fn a_component_that_wants_more_than_its_world_gives_is_refused_by_the_imports_name() {
+    for import in [
+        "wasi:cli/environment@0.2.0",
+        "invented:network/socket@1.0.0",
+    ] {
+        refused_bytes(component_importing(import)).says(&[import]);
+    }
+}
+
+#[test]
+fn a_parameter_that_the_component_does_not_know_is_refused_with_those_it_knows() {
+    refused(&guest("truncate_mask.wasm"), &["ipv4_bits=16"]).says(&[
+        "ipv4_bits",
+        "ipv4_prefix_bits",
+        "ipv6_prefix_bits",
+    ]);
+    refused(&guest("sha256_mask.wasm"), &["salt=x"]).says(&["salt"]);
+}
+
+#[test]
+fn a_parameter_that_makes_no_sense_is_refused_with_what_is_expected() {
+    for value in ["99", "0", "many", "-1", ""] {
+        refused(
+            &guest("truncate_mask.wasm"),
+            &[&format!("ipv4_prefix_bits={value}")],
+        )
+        .says(&["ipv4_prefix_bits", "1 to 32"]);
+    }
+}
+
+#[test]
+fn a_parameter_given_twice_is_refused() {
+    refused(
+        &guest("truncate_mask.wasm"),
+        &["ipv4_prefix_bits=16", "ipv4_prefix_bits=24"],
+    )
+    .says(&["ipv4_prefix_bits", "twice"]);
+}
+
+#[test]
+fn another_component_takes_the_place_without_touching_the_host() {
+    let (queue, database) = (Queue::with_dead_letters(), Database::with_table());
+    let mut logins = Login::several("other_component", 2);
+    logins[0].ip = "203.0.113.77".to_owned();
+    logins[1].ip = "2001:db8:77:1:2:3:4:5".to_owned();
+    let sent = queue.send(&bodies(&logins));
+
+    let run = Host::new(&queue, &database)
+        .option("--transform", guest("truncate_mask.wasm"))
+        .option("--param", "ipv4_prefix_bits=16")
+        .until_empty()
+        .run()
+        .exited(0);
+
+    let networks = ["203.0.0.0/16", "2001:db8:77::/48"];
+    let expected: Vec<Row> = logins
+        .iter()
+        .zip(networks)
+        .map(|(login, network)| Row {
+            masked_ip: Some(network.to_owned()),
+            masked_device_id: None,
+            ..login.row(sent.day)
+        })
+        .collect();
+    database.assert_rows(&expected);
+    queue.assert_empty();
+    nothing_leaked(&logins, &[&run], &database);
+}
+
+#[test]
+fn a_fresh_instance_for_each_message_gives_the_same_rows() {
+    let (queue, database) = (Queue::with_dead_letters(), Database::with_table());
+    let mut login = Login::invented("isolation", 1);
+    login.locale = Locale::Given("DE");
+    let sent = queue.send(&[login.body()]);
+
+    Host::new(&queue, &database)
+        .option("--isolation", "message")
+        .until_empty()
+        .run()
+        .exited(0);
+
+    database.assert_rows(&[login.row(sent.day)]);
+}

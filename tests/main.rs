@@ -1,0 +1,17 @@
+//! The end-to-end tests: the real binary, against a real PostgreSQL server and
+//! an SQS server over HTTP. Every test has its own queue and its own database.
+//!
+//! One file a subject; each test is named for what it claims.
+
+mod components;
+mod demo;
+mod held;
+mod main_job;
+mod privacy;
+mod redelivery;
+mod rejected;
+mod services;
+mod shutdown;
+mod structure;
+mod support;
+mod table;

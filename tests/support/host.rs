@@ -1,0 +1,320 @@
+//! Runs the real binary, in an environment of its own, for a bounded time, and
+//! keeps all that it says.
+
+use std::ffi::OsString;
+use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::database::Database;
+use super::queue::{ACCESS_KEY_ID, Queue, REGION, SECRET_ACCESS_KEY};
+use super::{WAIT_SECS_MAX, guest, pause};
+
+/// The binary replaces the shell, so its process id is the child's. The
+/// watcher beside it kills it if the test process ends without a word.
+const LAUNCHER: &str = r#"
+exec 3<&0 </dev/null
+(read -r _ <&3 || kill -KILL $$) >/dev/null 2>&1 &
+exec "$@" 3<&-
+"#;
+
+/// The binary, about to be run.
+pub struct Host {
+    options: Vec<(String, OsString)>,
+    words: Vec<OsString>,
+    environment: Vec<(String, OsString)>,
+}
+
+impl Host {
+    /// The main job on this queue and this database: the default component,
+    /// and nothing else set.
+    pub fn new(queue: &Queue, database: &Database) -> Host {
+        Host::bare()
+            .option("--transform", guest("sha256_mask.wasm"))
+            .option("--queue-url", &queue.url)
+            .option("--database-url", database.url())
+            .env("AWS_ENDPOINT_URL_SQS", &queue.endpoint)
+    }
+
+    /// No argument at all, and only what the AWS SDK needs in the environment.
+    pub fn bare() -> Host {
+        let host = Host {
+            options: Vec::new(),
+            words: Vec::new(),
+            environment: Vec::new(),
+        };
+        host.env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("AWS_REGION", REGION)
+            .env("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID)
+            .env("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY)
+            // Nothing outside this machine is ever asked for credentials.
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+    }
+
+    /// Sets an option, or replaces its value.
+    pub fn option(mut self, name: &str, value: impl Into<OsString>) -> Host {
+        self = self.without(name);
+        self.options.push((name.to_owned(), value.into()));
+        self
+    }
+
+    pub fn without(mut self, name: &str) -> Host {
+        self.options.retain(|(option, _)| option != name);
+        self
+    }
+
+    /// Adds a word as it is: a flag, a subcommand, a repeated option.
+    pub fn word(mut self, word: impl Into<OsString>) -> Host {
+        self.words.push(word.into());
+        self
+    }
+
+    pub fn until_empty(self) -> Host {
+        self.word("--until-empty")
+    }
+
+    pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Host {
+        self.environment.retain(|(variable, _)| variable != name);
+        self.environment.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Runs it to its end.
+    pub fn run(self) -> Run {
+        self.start().finish()
+    }
+
+    /// Runs it in the background.
+    pub fn start(self) -> Running {
+        let binary = Path::new(env!("CARGO_BIN_EXE_etl-host"));
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", LAUNCHER, "sh"])
+            .arg(binary)
+            .args(&self.words)
+            .args(
+                self.options
+                    .iter()
+                    .flat_map(|(name, value)| [OsString::from(name), value.clone()]),
+            )
+            .env_clear()
+            .envs(self.environment)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // A signal from the terminal is the tests' to pass on, not its own.
+            .process_group(0);
+        let mut child = command.spawn().expect("run sh");
+        Running {
+            stdout: Capture::of(child.stdout.take().expect("a pipe")),
+            stderr: Capture::of(child.stderr.take().expect("a pipe")),
+            watcher: child.stdin.take(),
+            child,
+        }
+    }
+}
+
+/// The binary while it runs.
+pub struct Running {
+    child: Child,
+    watcher: Option<ChildStdin>,
+    stdout: Capture,
+    stderr: Capture,
+}
+
+/// What the binary said and how it ended.
+#[derive(Debug)]
+pub struct Run {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Running {
+    /// Waits until the condition holds, while the binary keeps running.
+    pub fn wait_until(&mut self, what: &str, mut condition: impl FnMut() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(WAIT_SECS_MAX);
+        while !condition() {
+            let ended = self.child.try_wait().expect("look at the binary");
+            if ended.is_some() || Instant::now() > deadline {
+                self.give_up(&format!("waited in vain until {what} (ended: {ended:?})"));
+            }
+            pause();
+        }
+    }
+
+    /// Asks it to stop, as an orchestrator does.
+    pub fn terminate(&self) {
+        self.signal("-TERM");
+    }
+
+    pub fn interrupt(&self) {
+        self.signal("-INT");
+    }
+
+    /// Ends it at once, without a chance to put anything right.
+    pub fn kill(self) -> Run {
+        self.signal("-KILL");
+        self.finish()
+    }
+
+    /// Asks again and again, as an impatient person does, until it ends.
+    pub fn insist(mut self) -> Run {
+        let deadline = Instant::now() + Duration::from_secs(WAIT_SECS_MAX);
+        while self.child.try_wait().expect("look at the binary").is_none() {
+            if Instant::now() > deadline {
+                self.give_up("the binary does not end, however often it is asked");
+            }
+            self.terminate();
+            pause();
+        }
+        self.finish()
+    }
+
+    fn signal(&self, signal: &str) {
+        let id = self.child.id().to_string();
+        let status = Command::new("kill").args([signal, &id]).status();
+        assert!(status.expect("run kill").success(), "kill {signal} {id}");
+    }
+
+    /// Waits for its end.
+    pub fn finish(mut self) -> Run {
+        let deadline = Instant::now() + Duration::from_secs(WAIT_SECS_MAX);
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("look at the binary") {
+                break status;
+            }
+            if Instant::now() > deadline {
+                self.give_up("the binary does not end");
+            }
+            pause();
+        };
+        self.dismiss_watcher();
+        Run {
+            status,
+            stdout: self.stdout.read_to_end(),
+            stderr: self.stderr.read_to_end(),
+        }
+    }
+
+    fn give_up(&mut self, why: &str) -> ! {
+        let (stdout, stderr) = (self.stdout.so_far(), self.stderr.so_far());
+        panic!("{why}\n--- stdout\n{stdout}\n--- stderr\n{stderr}");
+    }
+
+    /// The process id may go to another process now: nobody must signal it.
+    fn dismiss_watcher(&mut self) {
+        if let Some(mut watcher) = self.watcher.take() {
+            // The watcher may have gone with the binary's process group.
+            let _ = watcher.write_all(b"done\n");
+        }
+    }
+}
+
+impl Drop for Running {
+    /// A test that failed leaves no binary behind.
+    fn drop(&mut self) {
+        if self.watcher.is_some() {
+            let _ = self.child.kill();
+            let _ = self.child.try_wait();
+            self.dismiss_watcher();
+        }
+    }
+}
+
+impl Run {
+    /// The exit code; a signal has none.
+    pub fn code(&self) -> Option<i32> {
+        self.status.code()
+    }
+
+    /// Panics with all that was said unless it ended like this.
+    #[track_caller]
+    pub fn exited(self, code: i32) -> Run {
+        assert_eq!(
+            self.code(),
+            Some(code),
+            "{}\n--- stdout\n{}\n--- stderr\n{}",
+            self.status,
+            self.stdout,
+            self.stderr
+        );
+        self
+    }
+
+    /// Panics unless the message to the user has all of these words.
+    #[track_caller]
+    pub fn says(self, words: &[&str]) -> Run {
+        for word in words {
+            assert!(
+                self.stderr.contains(word),
+                "the message lacks {word:?}:\n{}",
+                self.stderr
+            );
+        }
+        self
+    }
+
+    /// Panics if this stands anywhere in its output.
+    #[track_caller]
+    pub fn never_says(self, word: &str) -> Run {
+        for text in [&self.stdout, &self.stderr] {
+            assert!(!text.contains(word), "{word:?} stands in\n{text}");
+        }
+        self
+    }
+
+    /// The summary of `--output json`.
+    #[track_caller]
+    pub fn summary(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| {
+            panic!(
+                "{error} in the summary on standard output:\n{}",
+                self.stdout
+            )
+        })
+    }
+}
+
+/// A pipe, read by its own thread so that the binary never waits for a reader.
+struct Capture {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Capture {
+    fn of(mut pipe: impl Read + Send + 'static) -> Capture {
+        let bytes = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&bytes);
+        let reader = std::thread::spawn(move || {
+            let mut chunk = [0; 8192];
+            while let Ok(count @ 1..) = pipe.read(&mut chunk) {
+                sink.lock()
+                    .expect("no reader panics")
+                    .extend(&chunk[..count]);
+            }
+        });
+        Capture {
+            bytes,
+            reader: Some(reader),
+        }
+    }
+
+    fn so_far(&self) -> String {
+        let bytes = self.bytes.lock().expect("no reader panics");
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    fn read_to_end(&mut self) -> String {
+        if let Some(reader) = self.reader.take() {
+            reader.join().expect("the reader does not panic");
+        }
+        self.so_far()
+    }
+}

@@ -1,0 +1,78 @@
+//! What every test stands on: a real PostgreSQL server, an SQS server over
+//! HTTP, the real binary, invented logins, and the search for leaked values.
+//!
+//! No test sleeps to let something happen: it waits for a condition, and
+//! `wait_until` bounds that wait.
+
+pub mod bytes;
+pub mod canary;
+pub mod database;
+pub mod host;
+pub mod login;
+pub mod postgres;
+pub mod queue;
+pub mod source;
+
+use std::path::PathBuf;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Runtime;
+
+/// How long any condition may take. Generous: the tests share two cores, and a
+/// debug build compiles each component anew.
+pub const WAIT_SECS_MAX: u64 = 60;
+
+/// The one runtime behind every server and client of this process.
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("start the tests' runtime")
+});
+
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    RUNTIME.block_on(future)
+}
+
+pub fn spawn(future: impl Future<Output = ()> + Send + 'static) {
+    RUNTIME.spawn(future);
+}
+
+/// Waits until the condition holds. Panics, saying what it waited for.
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(WAIT_SECS_MAX);
+    while !condition() {
+        assert!(
+            Instant::now() < deadline,
+            "waited {WAIT_SECS_MAX} s in vain until {what}"
+        );
+        pause();
+    }
+}
+
+/// Between two looks at a condition.
+pub fn pause() {
+    std::thread::sleep(Duration::from_millis(20));
+}
+
+/// The root of the repository.
+pub fn repository() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the package lies in the workspace")
+        .to_path_buf()
+}
+
+/// A built component, as committed.
+pub fn guest(name: &str) -> PathBuf {
+    repository().join("guests").join(name)
+}
+
+/// An address of this machine where nobody listens.
+pub fn deserted_address() -> String {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0));
+    let address = listener.and_then(|listener| listener.local_addr());
+    address.expect("find a free port").to_string()
+}

@@ -1,0 +1,162 @@
+//! The target table: compared with the component's description at start-up,
+//! and created from it on request.
+
+use crate::support::canary::nothing_leaked;
+use crate::support::database::Database;
+use crate::support::host::{Host, Run};
+use crate::support::login::{Login, bodies, rows};
+use crate::support::postgres::{STRANGER, STRANGER_PASSWORD};
+use crate::support::queue::Queue;
+
+/// Runs the host on a table that it must refuse.
+fn refused(database: &Database) -> Run {
+    let queue = Queue::with_dead_letters();
+    queue.send(&bodies(&Login::several("refused_table", 1)));
+    let run = Host::new(&queue, database).until_empty().run().exited(78);
+    assert_eq!(
+        queue.calls("ReceiveMessage"),
+        0,
+        "it received before it failed"
+    );
+    run
+}
+
+#[test]
+fn a_missing_table_is_named_with_its_remedy() {
+    refused(&Database::empty()).says(&["user_logins", "--create-table"]);
+}
+
+#[test]
+fn a_missing_column_is_named_with_its_type_and_remedy() {
+    let database = Database::with_table();
+    database.execute("ALTER TABLE user_logins DROP COLUMN masked_ip");
+    refused(&database).says(&["user_logins", "masked_ip", "text", "ALTER TABLE"]);
+}
+
+#[test]
+fn a_column_of_another_type_is_named_with_both_types_and_the_remedy() {
+    let database = Database::with_table();
+    database.execute("ALTER TABLE user_logins ALTER app_version TYPE text");
+    refused(&database).says(&["app_version", "integer", "text", "ALTER TABLE"]);
+}
+
+#[test]
+fn every_column_that_does_not_fit_is_named_at_once() {
+    let database = Database::with_table();
+    database.execute(
+        "ALTER TABLE user_logins DROP COLUMN locale;
+         ALTER TABLE user_logins ALTER create_date TYPE integer USING 0",
+    );
+    refused(&database).says(&["locale", "create_date"]);
+}
+
+#[test]
+fn a_column_that_nobody_fills_and_that_takes_no_null_is_named() {
+    let database = Database::with_table();
+    database.execute("ALTER TABLE user_logins ADD COLUMN tenant text NOT NULL");
+    refused(&database).says(&["tenant"]);
+}
+
+#[test]
+fn more_columns_than_the_component_writes_are_no_fault() {
+    let (queue, database) = (Queue::with_dead_letters(), Database::with_table());
+    database.execute(
+        "ALTER TABLE user_logins ADD COLUMN id bigint GENERATED ALWAYS AS IDENTITY;
+         ALTER TABLE user_logins ADD COLUMN loaded timestamptz NOT NULL DEFAULT now();
+         ALTER TABLE user_logins ADD COLUMN note text",
+    );
+    let logins = Login::several("more_columns", 5);
+    let sent = queue.send(&bodies(&logins));
+
+    Host::new(&queue, &database).until_empty().run().exited(0);
+
+    database.assert_rows(&rows(&logins, sent.day));
+}
+
+#[test]
+fn create_table_makes_the_table_from_the_components_description() {
+    let (queue, database) = (Queue::with_dead_letters(), Database::empty());
+    let logins = Login::several("create_table", 10);
+    let sent = queue.send(&bodies(&logins));
+
+    let host = || {
+        Host::new(&queue, &database)
+            .word("--create-table")
+            .until_empty()
+    };
+    let run = host().run().exited(0);
+    // A table that is there is left alone.
+    let second = host().run().exited(0);
+
+    database.assert_rows(&rows(&logins, sent.day));
+    nothing_leaked(&logins, &[&run, &second], &database);
+}
+
+#[test]
+fn a_table_may_lie_in_another_schema_and_have_any_name() {
+    let (queue, database) = (Queue::with_dead_letters(), Database::with_table());
+    database.execute(
+        "CREATE SCHEMA landing;
+         ALTER TABLE user_logins SET SCHEMA landing;
+         ALTER TABLE landing.user_logins RENAME TO logins",
+    );
+    let logins = Login::several("other_schema", 5);
+    let sent = queue.send(&bodies(&logins));
+
+    Host::new(&queue, &database)
+        .option("--table", "landing.logins")
+        .until_empty()
+        .run()
+        .exited(0);
+
+    database.assert_rows_of("landing.logins", &rows(&logins, sent.day));
+}
+
+#[test]
+fn two_pipelines_into_two_tables_of_one_database_do_not_collide() {
+    let (queue, database) = (Queue::with_dead_letters(), Database::with_table());
+    database.execute("CREATE TABLE other (LIKE user_logins)");
+    let logins = Login::several("two_tables", 3);
+    let sent = queue.send(&bodies(&logins));
+
+    // The same messages reach both pipelines: the first one's deletes are lost.
+    queue.refuse(&["DeleteMessage", "DeleteMessageBatch"]);
+    let mut first = Host::new(&queue, &database).start();
+    first.wait_until("the first pipeline has its rows", || {
+        database.count("user_logins") == 3
+    });
+    first.kill();
+    queue.refuse_nothing();
+    Host::new(&queue, &database)
+        .option("--table", "other")
+        .until_empty()
+        .run()
+        .exited(0);
+
+    database.assert_rows(&rows(&logins, sent.day));
+    database.assert_rows_of("other", &rows(&logins, sent.day));
+}
+
+#[test]
+fn a_role_that_may_not_create_the_ledger_is_told_what_to_run() {
+    let (queue, database) = (Queue::with_dead_letters(), Database::with_table());
+    let url = database.url_as(STRANGER, STRANGER_PASSWORD);
+
+    let host = Host::new(&queue, &database).option("--database-url", url);
+
+    host.until_empty()
+        .run()
+        .exited(78)
+        .says(&["42501", "etl-host ddl"])
+        .never_says(STRANGER_PASSWORD);
+    assert_eq!(queue.calls("ReceiveMessage"), 0);
+}
+
+#[test]
+fn a_ledger_without_its_key_is_refused() {
+    let (queue, database) = (Queue::with_dead_letters(), Database::with_table());
+    Host::new(&queue, &database).until_empty().run().exited(0);
+    database.execute("ALTER TABLE etl_host.ledger DROP CONSTRAINT ledger_pkey");
+
+    refused(&database).says(&["etl_host.ledger", "ADD PRIMARY KEY"]);
+}
