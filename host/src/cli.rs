@@ -207,7 +207,12 @@ struct ShapeArgs {
     mib_in_work_max: usize,
     /// For how long the ledger remembers a message, in days; default: twice
     /// the longest time that SQS keeps one.
-    #[arg(long, value_name = "DAYS", env = "ETL_HOST_LEDGER_DAYS", default_value_t = 28)]
+    #[arg(
+        long,
+        value_name = "DAYS",
+        env = "ETL_HOST_LEDGER_DAYS",
+        default_value_t = 28
+    )]
     ledger_days: u32,
 }
 

@@ -44,11 +44,19 @@ pub(super) fn expression(column: &Column, target: &TableColumn, v: &str) -> Opti
 pub fn fit(table: &Table, columns: &[Column]) -> Result<Vec<String>, Vec<String>> {
     let mut misfits = Vec::new();
     let mut warnings = Vec::new();
-    let name = format!("{}.{}", quoted(&table.name.schema), quoted(&table.name.name));
+    let name = format!(
+        "{}.{}",
+        quoted(&table.name.schema),
+        quoted(&table.name.name)
+    );
     for column in columns {
         let column_name = quoted(&column.name);
         let wanted = created_type(column.value_type);
-        let Some(target) = table.columns.iter().find(|target| target.name == column.name) else {
+        let Some(target) = table
+            .columns
+            .iter()
+            .find(|target| target.name == column.name)
+        else {
             misfits.push(format!(
                 "column {}: the component writes {}, the table has no such column; \
                  fix: ALTER TABLE {name} ADD COLUMN {column_name} {wanted}",

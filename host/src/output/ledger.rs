@@ -102,9 +102,8 @@ impl Ledger {
         let found: Vec<(String, String)> =
             rows.iter().map(|row| (row.get(0), row.get(1))).collect();
         for (name, column_type) in COLUMNS {
-            let matches = |(found, its_type): &(String, String)| {
-                found == name && its_type == column_type
-            };
+            let matches =
+                |(found, its_type): &(String, String)| found == name && its_type == column_type;
             if !found.iter().any(matches) {
                 return Err(LedgerFault::Shape(format!(
                     "etl_host.ledger has no column {name} of type {column_type}"

@@ -190,10 +190,27 @@ mod tests {
 
     #[test]
     fn a_table_name_cannot_become_another_statement() {
-        for good in ["user_logins", "app.user_logins", "\"User Logins\"", "a.\"b c\"", "t$1"] {
+        for good in [
+            "user_logins",
+            "app.user_logins",
+            "\"User Logins\"",
+            "a.\"b c\"",
+            "t$1",
+        ] {
             assert!(is_table_name(good), "{good}");
         }
-        for bad in ["", ".", "a.", "a.b.c", "a b", "a; DROP TABLE b", "\"a", "\"\"", "1a", "a--"] {
+        for bad in [
+            "",
+            ".",
+            "a.",
+            "a.b.c",
+            "a b",
+            "a; DROP TABLE b",
+            "\"a",
+            "\"\"",
+            "1a",
+            "a--",
+        ] {
             assert!(!is_table_name(bad), "{bad}");
         }
     }

@@ -175,7 +175,10 @@ fn statement(table: &Table, columns: &[Column]) -> String {
         .iter()
         .zip(&aliases)
         .map(|(column, alias)| {
-            let target = table.columns.iter().find(|target| target.name == column.name);
+            let target = table
+                .columns
+                .iter()
+                .find(|target| target.name == column.name);
             target
                 .and_then(|target| fit::expression(column, target, &format!("r.{alias}")))
                 .unwrap_or_else(|| format!("r.{alias}"))

@@ -121,7 +121,9 @@ impl Commit {
         } else {
             self.company.reset();
             self.hold.leave(self.worker);
-            let refusals = unclear.into_iter().map(|(item, error)| refused(item, &error));
+            let refusals = unclear
+                .into_iter()
+                .map(|(item, error)| refused(item, &error));
             done.refused.extend(refusals);
         }
     }

@@ -103,11 +103,7 @@ impl Settler {
 
     /// Deletes what has been settled before: another component may have
     /// accepted it, and a copy in the dead-letter queue would be one too many.
-    async fn without_duplicates(
-        &self,
-        items: Vec<Item>,
-        commit: &mut Commit,
-    ) -> Option<Vec<Item>> {
+    async fn without_duplicates(&self, items: Vec<Item>, commit: &mut Commit) -> Option<Vec<Item>> {
         let keys: Vec<Key> = items.iter().map(|item| item.key).collect();
         let Ok(settled) = commit.settled(&keys).await else {
             self.hand_back(items).await;

@@ -155,7 +155,9 @@ impl Plan {
         }
         let table = self.target(&session, sandbox).await?;
         match fit(&table, &sandbox.description().columns) {
-            Ok(warnings) => warnings.iter().for_each(|words| Event::Warning(words).log()),
+            Ok(warnings) => warnings
+                .iter()
+                .for_each(|words| Event::Warning(words).log()),
             Err(misfits) => {
                 return Err(OutputFault::Wrong(failure(
                     Kind::Configuration,

@@ -220,7 +220,10 @@ mod tests {
         ] {
             assert_eq!(id(wrong), None, "{wrong}");
         }
-        let long = format!(r#"{{"event":{{"id":"{}"}}}}"#, "x".repeat(EVENT_ID_BYTES_MAX + 1));
+        let long = format!(
+            r#"{{"event":{{"id":"{}"}}}}"#,
+            "x".repeat(EVENT_ID_BYTES_MAX + 1)
+        );
         assert_eq!(id(&long), None);
     }
 }

@@ -193,12 +193,15 @@ fn fits(message: &Message, given: &[Attribute]) -> bool {
 /// How many of the messages fit into one call: ten, and 1 MiB in all.
 fn batch_len(rejected: &[(&Message, &Rejection)], policy: &str) -> usize {
     let mut bytes = 0;
-    let within = rejected.iter().take(BATCH_ENTRIES_MAX).take_while(|rejected| {
-        let (message, rejection) = rejected;
-        let given = given(message, rejection, policy);
-        bytes += message.bytes() + given.iter().map(Attribute::bytes).sum::<usize>();
-        bytes <= BODY_BYTES_MAX
-    });
+    let within = rejected
+        .iter()
+        .take(BATCH_ENTRIES_MAX)
+        .take_while(|rejected| {
+            let (message, rejection) = rejected;
+            let given = given(message, rejection, policy);
+            bytes += message.bytes() + given.iter().map(Attribute::bytes).sum::<usize>();
+            bytes <= BODY_BYTES_MAX
+        });
     within.count().max(1)
 }
 

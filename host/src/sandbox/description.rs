@@ -106,7 +106,10 @@ impl Description {
         }
         no_name_twice(
             "parameter",
-            description.parameters.iter().map(|parameter| &parameter.name),
+            description
+                .parameters
+                .iter()
+                .map(|parameter| &parameter.name),
         )?;
         Ok(description)
     }
@@ -120,7 +123,10 @@ impl Description {
         no_name_twice("parameter", given.iter().map(|(name, _)| name))?;
         for (name, _) in given {
             if !self.parameters.iter().any(|known| known.name == *name) {
-                bail!("parameter {name} is unknown to it; {}", self.known_parameters());
+                bail!(
+                    "parameter {name} is unknown to it; {}",
+                    self.known_parameters()
+                );
             }
         }
         let mut arguments = Vec::new();
@@ -255,7 +261,10 @@ mod tests {
         let unknown = [("bit".to_string(), "8".to_string())];
         let error = description.arguments(&unknown).unwrap_err().to_string();
         assert!(error.contains("bits (bits to keep)"), "{error}");
-        let twice = [("bits".to_string(), "8".to_string()), ("bits".to_string(), "9".to_string())];
+        let twice = [
+            ("bits".to_string(), "8".to_string()),
+            ("bits".to_string(), "9".to_string()),
+        ];
         assert!(description.arguments(&twice).is_err());
     }
 }

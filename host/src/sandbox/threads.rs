@@ -64,9 +64,8 @@ fn run(sandbox: &Sandbox, queue: &Mutex<mpsc::Receiver<Work>>) {
         };
         // A panic in the host's own glue is charged like a guest's trap, so
         // that one message cannot stop the thread.
-        let judge = |messages: &[Message]| {
-            catch_unwind(AssertUnwindSafe(|| sandbox.judge(messages))).ok()
-        };
+        let judge =
+            |messages: &[Message]| catch_unwind(AssertUnwindSafe(|| sandbox.judge(messages))).ok();
         let verdicts = judge(&messages).unwrap_or_else(|| {
             let alone = messages.chunks(1).map(|message| {
                 judge(message)
