@@ -11,7 +11,7 @@ use crate::cli::{Cli, Command, Output};
 use crate::event::Event;
 use crate::exit::{Ends, Failure, Kind};
 use crate::pipeline::{self, Plan, Until};
-use crate::shutdown::{Shutdown, StopSwitch, shutdown};
+use crate::shutdown::{StopSwitch, shutdown};
 use crate::summary::{Counts, Summary};
 
 /// Between two updates of the progress line.
@@ -54,7 +54,7 @@ pub(crate) async fn load(
         return Ok(None);
     };
     let counts = Arc::new(Counts::default());
-    let progress = progress(Arc::clone(&counts), output, shutdown.clone());
+    let progress = progress(Arc::clone(&counts), output);
     let summary = pipeline::run(ready, until, (switch, shutdown), counts).await;
     if let Some(progress) = progress {
         progress.finish_and_clear();
@@ -104,7 +104,7 @@ async fn stop_on_signal(switch: StopSwitch) {
 }
 
 /// A line on a terminal that follows the counts.
-fn progress(counts: Arc<Counts>, output: Output, mut shutdown: Shutdown) -> Option<ProgressBar> {
+fn progress(counts: Arc<Counts>, output: Output) -> Option<ProgressBar> {
     if output != Output::Text || !stderr().is_terminal() {
         return None;
     }
@@ -115,9 +115,6 @@ fn progress(counts: Arc<Counts>, output: Output, mut shutdown: Shutdown) -> Opti
             shown.set_message(counts.summary().line());
             shown.tick();
             tokio::time::sleep(Duration::from_millis(PROGRESS_MS)).await;
-            if shutdown.is_requested() {
-                shutdown.requested().await;
-            }
         }
     });
     Some(line)

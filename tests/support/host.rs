@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::database::Database;
 use super::queue::{ACCESS_KEY_ID, Queue, REGION, SECRET_ACCESS_KEY};
-use super::{WAIT_SECS_MAX, guest, pause};
+use super::{WAIT_SECS_MAX, guest, pause, repository};
 
 /// The binary replaces the shell, so its process id is the child's. The
 /// watcher beside it kills it if the test process ends without a word.
@@ -103,6 +103,8 @@ impl Host {
                     .iter()
                     .flat_map(|(name, value)| [OsString::from(name), value.clone()]),
             )
+            // Where a person runs it: the demo looks for its component there.
+            .current_dir(repository())
             .env_clear()
             .envs(self.environment)
             .stdin(Stdio::piped())

@@ -15,9 +15,7 @@ use super::receive::RECEIVE_MESSAGES_MAX;
 pub const BODY_BYTES_MAX: usize = 1 << 20;
 /// Bytes are counted in units of this many, because a semaphore counts to 2²⁹.
 const UNIT_BYTES: usize = 1 << 10;
-/// What one receive may bring at most: ten messages, 1 MiB in all (SQS quota
-/// on a response's payload is the same as on a batch), and room to spare for
-/// servers that count otherwise.
+/// What one receive may bring at most: ten messages of 1 MiB.
 const RECEIVE_UNITS_MAX: u32 = (RECEIVE_MESSAGES_MAX * BODY_BYTES_MAX / UNIT_BYTES) as u32;
 
 /// The bounds on what is in work.

@@ -208,9 +208,10 @@ fn parameter(parameter: types::Parameter) -> Parameter {
         name: parameter.name,
         required: parameter.required,
         default: parameter.default,
-        help: printable(&parameter.help)
-            .then_some(parameter.help)
-            .unwrap_or_default(),
+        help: match printable(&parameter.help) {
+            true => parameter.help,
+            false => String::new(),
+        },
     }
 }
 
