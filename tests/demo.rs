@@ -10,8 +10,14 @@ fn the_demo_shows_masked_rows_and_the_dead_lettered_message_and_ends_with_0() {
 
     let rows = run.stdout.lines().filter(|line| masked_values(line) >= 2);
     assert!(rows.count() >= 3, "no masked rows in\n{}", run.stdout);
-    for word in ["99", "dead", "unsupported"] {
-        assert!(run.stdout.contains(word), "no {word:?} in\n{}", run.stdout);
+    let words: Vec<&str> = run.stdout.split_whitespace().collect();
+    let words = words.join(" ");
+    for result in [
+        "stored 100 ",
+        "rejected 1 unsupported 1",
+        "dead-letter queue",
+    ] {
+        assert!(words.contains(result), "no {result:?} in\n{}", run.stdout);
     }
 }
 
@@ -28,8 +34,7 @@ fn the_demo_loads_bodies_from_a_file() {
         .exited(0);
 
     for login in &logins {
-        assert!(run.stdout.contains(&login.user_id));
-        // A terminal's width may cut a hash.
+        // The table of the first rows may cut a value.
         assert!(run.stdout.contains(&sha256_hex(login.ip.as_bytes())[..8]));
         for value in login.sensitive() {
             assert!(!run.stdout.contains(value) && !run.stderr.contains(value));
@@ -44,7 +49,7 @@ fn the_demo_names_an_input_file_that_is_not_there() {
         .word("--input")
         .word("no-such-input.jsonl")
         .run()
-        .exited(78)
+        .exited(65)
         .says(&["no-such-input.jsonl"]);
 }
 

@@ -9,7 +9,7 @@ use crate::support::queue::Queue;
 
 #[test]
 fn a_connection_that_breaks_in_mid_statement_is_replaced() {
-    let (queue, database) = (Queue::with_dead_letters(), Database::with_table());
+    let (queue, database) = (Queue::impatient(), Database::with_table());
     let logins = Login::several("breaks", 20);
     let sent = queue.send(&bodies(&logins));
 
@@ -33,12 +33,12 @@ fn a_connection_that_breaks_in_mid_statement_is_replaced() {
 
 #[test]
 fn a_table_that_vanishes_in_mid_run_is_waited_for() {
-    let (queue, database) = (Queue::with_dead_letters(), Database::with_table());
+    let (queue, database) = (Queue::impatient(), Database::with_table());
     let logins = Login::several("vanishes", 25);
     let first = queue.send(&bodies(&logins[..5]));
     let mut host = Host::new(&queue, &database).start();
-    host.wait_until("the first messages are stored", || {
-        database.count("user_logins") == 5
+    host.wait_until("the first messages are settled", || {
+        database.count("user_logins") == 5 && queue.visible() + queue.hidden() == 0
     });
 
     database.execute("ALTER TABLE user_logins RENAME TO away");
@@ -62,7 +62,7 @@ fn a_table_that_vanishes_in_mid_run_is_waited_for() {
 
 #[test]
 fn a_queue_service_that_fails_in_mid_run_is_waited_for() {
-    let (queue, database) = (Queue::with_dead_letters(), Database::with_table());
+    let (queue, database) = (Queue::impatient(), Database::with_table());
     let logins = Login::several("queue_fails", 25);
     let first = queue.send(&bodies(&logins[..5]));
     let mut host = Host::new(&queue, &database).start();

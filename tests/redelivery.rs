@@ -6,21 +6,13 @@ use crate::support::database::Database;
 use crate::support::guest;
 use crate::support::host::Host;
 use crate::support::login::{Login, bodies, rows};
-use crate::support::queue::{Queue, Shape};
+use crate::support::queue::Queue;
 
 const DELETES: [&str; 2] = ["DeleteMessage", "DeleteMessageBatch"];
 
-/// A queue that gives a dead consumer's messages out again soon.
-fn impatient_queue() -> Queue {
-    Queue::shaped(Shape {
-        visibility_secs: 5,
-        ..Shape::default()
-    })
-}
-
 #[test]
 fn a_message_that_comes_again_after_its_commit_is_a_duplicate() {
-    let (queue, database) = (impatient_queue(), Database::with_table());
+    let (queue, database) = (Queue::impatient(), Database::with_table());
     let logins = Login::several("comes_again", 20);
     let sent = queue.send(&bodies(&logins));
 
@@ -67,7 +59,7 @@ fn delete_follows_commit() {
 
 #[test]
 fn a_kill_before_the_commit_loses_nothing() {
-    let (queue, database) = (impatient_queue(), Database::with_table());
+    let (queue, database) = (Queue::impatient(), Database::with_table());
     let logins = Login::several("killed_before", 20);
     let sent = queue.send(&bodies(&logins));
 

@@ -159,12 +159,36 @@ fn a_row_that_a_constraint_refuses_rejects_its_own_message_only() {
     nothing_leaked(&logins, &[&run], &database);
 }
 
+#[test]
+fn component_and_database_may_each_refuse_some_of_a_batch() {
+    let (queue, database) = (Queue::with_dead_letters(), Database::with_table());
+    let mut logins = Login::several("each_refuse", 10);
+    for login in logins.iter_mut().step_by(3) {
+        login.device_type = "x".repeat(33);
+    }
+    let mut messages = bodies(&logins);
+    for message in messages.iter_mut().skip(1).step_by(3) {
+        message.pop();
+    }
+    let sent = queue.send(&messages);
+
+    let run = Host::new(&queue, &database).until_empty().run().exited(0);
+
+    let good = [2, 5, 8].map(|n| logins[n].clone());
+    database.assert_rows(&rows(&good, sent.day));
+    assert_rejected_with(&database, &sent.ids[0], "22001");
+    assert_rejected_with(&database, &sent.ids[1], "malformed");
+    assert_eq!(queue.dead_letters().len(), 7);
+    queue.assert_empty();
+    nothing_leaked(&logins, &[&run], &database);
+}
+
 #[track_caller]
-fn assert_rejected_with(database: &Database, message_id: &str, sqlstate: &str) {
+fn assert_rejected_with(database: &Database, message_id: &str, cause: &str) {
     let ledger = database.ledger();
     let entry = ledger.iter().find(|entry| entry.message_id == message_id);
     let entry = entry.expect("the ledger knows the message");
     let reason = entry.reason.as_deref().unwrap_or("none");
     assert_eq!(entry.outcome, "rejected");
-    assert!(reason.contains(sqlstate), "{reason} is not {sqlstate}");
+    assert!(reason.contains(cause), "{reason} is not {cause}");
 }

@@ -137,7 +137,9 @@ fn a_server_without_tls_is_refused_where_tls_is_required() {
         let url = database
             .url()
             .replace("sslmode=disable", &format!("sslmode={mode}"));
-        let host = Host::new(&queue, &database).option("--database-url", url);
+        let host = Host::new(&queue, &database)
+            .option("--database-url", url)
+            .option("--startup-wait-secs", "1");
         refused(host, &queue, 78).says(&["TLS", "sslmode"]);
     }
 }

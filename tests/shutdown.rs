@@ -5,16 +5,7 @@ use crate::support::canary::nothing_leaked;
 use crate::support::database::Database;
 use crate::support::host::{Host, Running};
 use crate::support::login::{Login, bodies, rows};
-use crate::support::queue::{Queue, Shape};
-
-/// A queue whose open polls are short: a host takes what an open poll brings
-/// before it ends.
-fn short_polls() -> Queue {
-    Queue::shaped(Shape {
-        visibility_secs: 6,
-        ..Shape::default()
-    })
-}
+use crate::support::queue::Queue;
 
 /// A host that has done its work and polls an empty queue.
 fn idle_host(queue: &Queue, database: &Database, logins: &[Login]) -> Running {
@@ -33,7 +24,7 @@ fn stored_or_visible(queue: &Queue, database: &Database) -> usize {
 
 #[test]
 fn sigterm_ends_an_idle_host_with_0() {
-    let (queue, database) = (short_polls(), Database::with_table());
+    let (queue, database) = (Queue::impatient(), Database::with_table());
     let logins = Login::several("idle", 20);
     let host = idle_host(&queue, &database, &logins);
 
@@ -47,7 +38,7 @@ fn sigterm_ends_an_idle_host_with_0() {
 
 #[test]
 fn sigint_ends_an_idle_host_with_0() {
-    let (queue, database) = (short_polls(), Database::with_table());
+    let (queue, database) = (Queue::impatient(), Database::with_table());
     let host = idle_host(&queue, &database, &Login::several("interrupted", 5));
 
     host.interrupt();
@@ -58,7 +49,7 @@ fn sigint_ends_an_idle_host_with_0() {
 
 #[test]
 fn a_message_sent_after_sigterm_waits_for_the_next_host() {
-    let (queue, database) = (short_polls(), Database::with_table());
+    let (queue, database) = (Queue::impatient(), Database::with_table());
     let logins = Login::several("after_sigterm", 10);
     let host = idle_host(&queue, &database, &logins[..5]);
 
@@ -75,7 +66,7 @@ fn a_message_sent_after_sigterm_waits_for_the_next_host() {
 
 #[test]
 fn sigterm_leaves_no_message_hidden_that_was_in_work() {
-    let (queue, database) = (short_polls(), Database::with_table());
+    let (queue, database) = (Queue::impatient(), Database::with_table());
     let logins = Login::several("in_work", 30);
     let sent = queue.send(&bodies(&logins));
 
@@ -97,7 +88,7 @@ fn sigterm_leaves_no_message_hidden_that_was_in_work() {
 
 #[test]
 fn a_second_signal_ends_it_at_once() {
-    let (queue, database) = (short_polls(), Database::with_table());
+    let (queue, database) = (Queue::impatient(), Database::with_table());
     let logins = Login::several("second_signal", 5);
     queue.send(&bodies(&logins));
 

@@ -114,7 +114,7 @@ fn a_table_may_lie_in_another_schema_and_have_any_name() {
 
 #[test]
 fn two_pipelines_into_two_tables_of_one_database_do_not_collide() {
-    let (queue, database) = (Queue::with_dead_letters(), Database::with_table());
+    let (queue, database) = (Queue::impatient(), Database::with_table());
     database.execute("CREATE TABLE other (LIKE user_logins)");
     let logins = Login::several("two_tables", 3);
     let sent = queue.send(&bodies(&logins));

@@ -101,6 +101,15 @@ impl Queue {
         Queue::shaped(Shape::default())
     }
 
+    /// With a short visibility timeout: it gives a dead consumer's messages out
+    /// again soon, and a host keeps its open polls short.
+    pub fn impatient() -> Queue {
+        Queue::shaped(Shape {
+            visibility_secs: 6,
+            ..Shape::default()
+        })
+    }
+
     pub fn without_dead_letters() -> Queue {
         Queue::shaped(Shape {
             dead_letters: DeadLetters::None,
