@@ -27,6 +27,7 @@ impl Intake {
     pub(super) async fn run(self, mut shutdown: Shutdown) {
         let mut backoff = Backoff::default();
         let mut failing = false;
+        let mut attempt = attempt_id();
         while !shutdown.is_requested() {
             let room = tokio::select! {
                 biased;
@@ -34,14 +35,18 @@ impl Intake {
                 room = self.room() => room,
             };
             let Some(room) = room else { return };
-            match self.queue.receive(&self.leases, room).await {
+            match self.queue.receive(&self.leases, room, &attempt).await {
                 Ok(deliveries) => {
+                    attempt = attempt_id();
                     if std::mem::take(&mut failing) {
                         Event::ReceiveRecovered.log();
                     }
                     backoff.reset();
-                    self.counts.received(deliveries.len());
-                    for delivery in deliveries {
+                    self.counts.received(deliveries.new.len());
+                    if deliveries.unusable > 0 {
+                        Event::Unusable(deliveries.unusable).log();
+                    }
+                    for delivery in deliveries.new {
                         // The channel holds as many as the budget lets in, so
                         // this does not wait; nobody listens only at an end
                         // in disorder, where the lease runs out.
@@ -68,4 +73,9 @@ impl Intake {
         self.hold.released().await;
         self.budget.reserve().await
     }
+}
+
+/// Names a series of tries of one receive: 128 random bits in hex.
+fn attempt_id() -> String {
+    format!("{:032x}", rand::random::<u128>())
 }
