@@ -6,21 +6,28 @@
 
 use std::collections::HashSet;
 
+use super::batcher::Batcher;
 use super::commit::{Commit, Stop, refused};
 use super::settle::Settler;
 use super::worker::Item;
 use crate::output::{Class, DatabaseError};
+use crate::queue::Lease;
 use crate::verdict::Verdict;
 
 /// Finishes a batch in the order of receiving.
-pub(super) async fn finish(batch: Vec<Item>, commit: &mut Commit, settler: &Settler) {
-    let batch = match whole(batch, commit, settler).await {
+pub(super) async fn finish(
+    batch: Vec<Item>,
+    batcher: &Batcher,
+    commit: &mut Commit,
+    settler: &Settler,
+) {
+    let batch = match whole(batch, batcher, commit, settler).await {
         Whole::Done => return,
         Whole::Apart(batch) => batch,
     };
     let mut stored_any = false;
     for group in groups(batch) {
-        stored_any |= finish_group(group, stored_any, commit, settler).await;
+        stored_any |= finish_group(group, stored_any, batcher, commit, settler).await;
     }
 }
 
@@ -32,7 +39,12 @@ enum Whole {
 }
 
 /// What nearly every batch is: all good, one statement.
-async fn whole(batch: Vec<Item>, commit: &mut Commit, settler: &Settler) -> Whole {
+async fn whole(
+    batch: Vec<Item>,
+    batcher: &Batcher,
+    commit: &mut Commit,
+    settler: &Settler,
+) -> Whole {
     let mut keys = HashSet::new();
     let good = |item: &Item| !matches!(item.verdict, Verdict::Reject(_));
     if !batch.iter().all(|item| good(item) && keys.insert(item.key)) {
@@ -44,7 +56,11 @@ async fn whole(batch: Vec<Item>, commit: &mut Commit, settler: &Settler) -> Whol
                 settler.committed(item, proof);
             }
         }
-        Err(Stop::Shutdown) => settler.hand_back(batch).await,
+        Err(Stop::Shutdown) => {
+            let groups: HashSet<String> = batch.iter().filter_map(name).collect();
+            let groups: Vec<String> = groups.into_iter().collect();
+            hand_back(&groups, batch, batcher, settler).await;
+        }
         Err(Stop::Refused(_)) => return Whole::Apart(batch),
     }
     Whole::Done
@@ -54,7 +70,6 @@ async fn whole(batch: Vec<Item>, commit: &mut Commit, settler: &Settler) -> Whol
 fn groups(batch: Vec<Item>) -> Vec<Vec<Item>> {
     let mut groups: Vec<Vec<Item>> = Vec::new();
     for item in batch {
-        let name = |item: &Item| item.message.fifo.as_ref().map(|fifo| fifo.group.clone());
         let its = name(&item);
         let known = groups
             .iter_mut()
@@ -67,14 +82,21 @@ fn groups(batch: Vec<Item>) -> Vec<Vec<Item>> {
     groups
 }
 
+fn name(item: &Item) -> Option<String> {
+    let fifo = item.message.fifo.as_ref()?;
+    Some(fifo.group.clone())
+}
+
 /// Finishes a group message by message; whether something of it was stored.
 async fn finish_group(
     group: Vec<Item>,
     stored_before: bool,
+    batcher: &Batcher,
     commit: &mut Commit,
     settler: &Settler,
 ) -> bool {
     let mut stored = false;
+    let name = group.first().and_then(name).unwrap_or_default();
     let mut rest = group.into_iter();
     while let Some(item) = rest.next() {
         let ended = match finish_one(item, stored_before || stored, commit, settler).await {
@@ -86,11 +108,22 @@ async fn finish_group(
             One::Stuck => false,
         };
         if !ended {
-            settler.hand_back(rest.collect()).await;
+            hand_back(&[name], rest.collect(), batcher, settler).await;
             break;
         }
     }
     stored
+}
+
+/// Messages go back to the queue, and with them what waits here of their
+/// groups: it must not overtake them.
+async fn hand_back(groups: &[String], batch: Vec<Item>, batcher: &Batcher, settler: &Settler) {
+    let mut leases: Vec<Lease> = batch.into_iter().map(|item| item.lease).collect();
+    for group in groups {
+        let waiting = batcher.withdraw(group).into_iter();
+        leases.extend(waiting.map(|delivery| delivery.lease));
+    }
+    settler.release(leases).await;
 }
 
 enum One {

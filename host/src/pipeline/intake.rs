@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
-
+use super::batcher::Arrivals;
 use super::hold::Hold;
 use crate::backoff::Backoff;
 use crate::event::Event;
-use crate::queue::{Budget, Delivery, Leases, Queue};
+use crate::queue::{Budget, Leases, Queue};
 use crate::shutdown::Shutdown;
 use crate::summary::Counts;
 
@@ -18,7 +17,7 @@ pub(super) struct Intake {
     pub(super) budget: Budget,
     pub(super) hold: Hold,
     pub(super) counts: Arc<Counts>,
-    pub(super) deliveries: mpsc::Sender<Delivery>,
+    pub(super) arrivals: Arrivals,
 }
 
 impl Intake {
@@ -46,14 +45,7 @@ impl Intake {
                     if deliveries.unusable > 0 {
                         Event::Unusable(deliveries.unusable).log();
                     }
-                    for delivery in deliveries.new {
-                        // The channel holds as many as the budget lets in, so
-                        // this does not wait; nobody listens only at an end
-                        // in disorder, where the lease runs out.
-                        if self.deliveries.send(delivery).await.is_err() {
-                            return;
-                        }
-                    }
+                    self.arrivals.push(deliveries.new);
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut failing, true) {

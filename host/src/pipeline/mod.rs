@@ -10,6 +10,8 @@ mod hold;
 mod in_order;
 mod intake;
 mod settle;
+#[cfg(test)]
+mod simulation;
 mod start;
 mod until_empty;
 mod worker;
@@ -111,7 +113,7 @@ pub async fn run(
     let keeper = tokio::spawn(leases.clone().keep(queue.clone()));
     let (deleter, deletions) = Deleter::new::<Committed>(queue.clone(), deletion_trouble(&hold));
     let deleter = tokio::spawn(deleter.run());
-    let (deliveries, batcher) = Batcher::new(&shape);
+    let (arrivals, batcher) = Batcher::new(shape.batch_messages_max);
 
     let mut intakes = JoinSet::new();
     for _ in 0..shape.receives {
@@ -121,11 +123,11 @@ pub async fn run(
             budget: budget.clone(),
             hold: hold.clone(),
             counts: Arc::clone(&counts),
-            deliveries: deliveries.clone(),
+            arrivals: arrivals.clone(),
         };
         intakes.spawn(intake.run(shutdown.clone()));
     }
-    drop(deliveries);
+    drop(arrivals);
 
     let rules = Arc::new(Rules {
         table,
@@ -162,11 +164,12 @@ pub async fn run(
             queue.clone(),
             budget.clone(),
             kept.clone(),
+            Arc::clone(&counts),
             switch.clone(),
         ))
     });
 
-    let broken = joined_all(&mut intakes, &switch).await || joined_all(&mut workers, &switch).await;
+    let broken = joined_all(intakes, workers, &switch).await;
     let given_up = deleter.await;
     keeper.abort();
     if let Some(watcher) = watcher {
@@ -199,13 +202,21 @@ fn deletion_trouble(hold: &Hold) -> Trouble {
 
 /// Waits for all tasks. One that panics stops the others in order: what they
 /// have taken is settled, and the program then says that it broke.
-async fn joined_all(tasks: &mut JoinSet<()>, switch: &StopSwitch) -> bool {
+async fn joined_all(
+    mut intakes: JoinSet<()>,
+    mut workers: JoinSet<()>,
+    switch: &StopSwitch,
+) -> bool {
     let mut broken = false;
-    while let Some(joined) = tasks.join_next().await {
+    loop {
+        let joined = tokio::select! {
+            Some(joined) = intakes.join_next() => joined,
+            Some(joined) = workers.join_next() => joined,
+            else => return broken,
+        };
         if joined.is_err() {
             broken = true;
             switch.stop();
         }
     }
-    broken
 }

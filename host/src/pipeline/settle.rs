@@ -66,11 +66,16 @@ impl Settler {
 
     /// Messages go back to the queue, unjudged and visible at once.
     pub(super) async fn hand_back(&self, items: Vec<Item>) {
-        if items.is_empty() {
+        self.release(items.into_iter().map(|item| item.lease).collect())
+            .await;
+    }
+
+    /// Leases end, and their messages are visible at once.
+    pub(super) async fn release(&self, leases: Vec<Lease>) {
+        if leases.is_empty() {
             return;
         }
-        let messages = items.len();
-        let leases: Vec<Lease> = items.into_iter().map(|item| item.lease).collect();
+        let messages = leases.len();
         match self.queue.release(leases, Duration::ZERO).await {
             Ok(()) => self.counts.handed_back(messages),
             Err(error) => Event::HandBackFailed {

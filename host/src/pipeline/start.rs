@@ -250,7 +250,7 @@ impl<'a> Waiting<'a> {
         if !may_pass {
             return Err(failure(
                 Kind::Configuration,
-                format!("use {service} {place}: {cause}"),
+                format!("use {service} {place}: {cause} (check --{service}-url)"),
             ));
         }
         let wait = self.backoff.next_wait();

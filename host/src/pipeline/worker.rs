@@ -83,7 +83,7 @@ impl Worker {
             }
             let items = self.judge(deliveries).await;
             if self.rules.fifo {
-                in_order::finish(items, &mut self.commit, &self.settler).await;
+                in_order::finish(items, &self.batcher, &mut self.commit, &self.settler).await;
             } else {
                 carried.extend(items);
                 carried = self.finish(carried).await;

@@ -114,6 +114,19 @@ impl Queue {
     }
 }
 
+#[cfg(test)]
+impl Queue {
+    /// A queue that lives in memory.
+    pub(crate) fn simulated(calls: Arc<dyn SourceCalls>, timing: Timing, fifo: bool) -> Self {
+        Self {
+            calls,
+            name: "simulated".into(),
+            timing,
+            fifo,
+        }
+    }
+}
+
 /// The name at the end of a queue's URL.
 fn name(url: &str) -> String {
     url.rsplit('/').next().unwrap_or(url).to_owned()
