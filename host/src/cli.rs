@@ -253,10 +253,10 @@ impl RunArgs {
             queue: QueueSettings {
                 url,
                 dead_letter_url: self.dead_letter_queue_url,
-                poll_secs_max: match self.until_empty {
+                poll_max: Duration::from_secs(match self.until_empty {
                     true => POLL_SECS_UNTIL_EMPTY,
                     false => POLL_SECS,
-                },
+                }),
             },
             database: database(self.database_url)?,
             table: table(self.table)?,

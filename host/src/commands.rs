@@ -50,12 +50,12 @@ pub(crate) async fn load(
 ) -> Result<Option<Summary>, Failure> {
     let (switch, mut shutdown) = shutdown();
     tokio::spawn(stop_on_signal(switch.clone()));
-    let Some(ready) = plan.prepare(&mut shutdown).await? else {
+    let Some(parts) = plan.prepare(&mut shutdown).await? else {
         return Ok(None);
     };
     let counts = Arc::new(Counts::default());
     let progress = progress(Arc::clone(&counts), output);
-    let summary = pipeline::run(ready, until, (switch, shutdown), counts).await;
+    let summary = pipeline::run(parts, until, (switch, shutdown), counts).await;
     if let Some(progress) = progress {
         progress.finish_and_clear();
     }

@@ -43,6 +43,8 @@ pub enum Event<'a> {
     ReceiveFailing(String),
     /// Receiving works again.
     ReceiveRecovered,
+    /// Messages came damaged or incomplete, and will come again.
+    Unusable(usize),
     /// Nothing goes on until the cause is mended.
     Held(&'a str),
     /// The cause is mended.
@@ -109,6 +111,10 @@ impl Event<'_> {
             ),
             Self::ReceiveFailing(cause) => warn!(cause, "receiving fails; trying again"),
             Self::ReceiveRecovered => info!("receiving works again"),
+            Self::Unusable(messages) => warn!(
+                messages,
+                "received damaged or incomplete; left in the queue, to come again"
+            ),
             Self::Held(cause) => error!(
                 cause,
                 "held: nothing is deleted or dead-lettered until this is mended"

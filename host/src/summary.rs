@@ -189,7 +189,7 @@ mod tests {
         counts.rejected(&Reason::Database("22001".into()));
         let summary = counts.summary();
         assert_eq!((summary.stored, summary.rows), (1, 2));
-        assert!(summary.text().ends_with("malformed 1, database-22001 1"));
+        assert!(summary.text().ends_with("database-22001 1, malformed 1"));
         assert!(summary.line().contains("rejected 2"));
     }
 }

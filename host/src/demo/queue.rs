@@ -14,6 +14,8 @@ use super::queue_server::REGION;
 const SOURCE: &str = "login-queue";
 /// Where rejected messages go.
 const DEAD_LETTER: &str = "login-queue-dead-letter";
+/// How long rejected messages are kept (SQS quota: 14 days).
+const DEAD_LETTER_SECS: u32 = 1_209_600;
 /// Deliveries after which SQS itself gives a message up.
 const RECEIVES_MAX: u32 = 5;
 /// Entries of one batch call (SQS quota).
@@ -50,7 +52,15 @@ impl Queues {
             .http_client(aws_smithy_http_client::Builder::new().build_http())
             .build();
         let client = Client::from_conf(config);
-        let created = client.create_queue().queue_name(DEAD_LETTER).send().await?;
+        let created = client
+            .create_queue()
+            .queue_name(DEAD_LETTER)
+            .attributes(
+                QueueAttributeName::MessageRetentionPeriod,
+                DEAD_LETTER_SECS.to_string(),
+            )
+            .send()
+            .await?;
         let dead_letter_url = created.queue_url.context("a queue's URL")?;
         let answer = client
             .get_queue_attributes()

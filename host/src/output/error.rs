@@ -178,6 +178,26 @@ impl fmt::Debug for DatabaseError {
 impl std::error::Error for DatabaseError {}
 
 #[cfg(test)]
+impl DatabaseError {
+    /// The error that a simulated database gives; without a SQLSTATE, no
+    /// answer at all.
+    pub(crate) fn simulated(sqlstate: Option<&str>) -> Self {
+        match sqlstate {
+            None => Self::no_answer("simulated silence".into()),
+            Some(sqlstate) => Self {
+                cause: Cause::Answer {
+                    sqlstate: sqlstate.to_owned(),
+                    table: None,
+                    column: None,
+                    constraint: None,
+                    words: None,
+                },
+            },
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

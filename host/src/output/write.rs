@@ -5,6 +5,10 @@
 //! trigger, a rule or a policy ate a row, it fails as a whole, so the ledger
 //! never claims a row that is not there.
 
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
 use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
@@ -13,6 +17,7 @@ use super::fit;
 use super::key::Key;
 use super::ledger::Ledger;
 use super::session::{Database, Session};
+use super::store::{Reply, Store};
 use super::table::{Table, quoted};
 use crate::row::{Column, Row, Value, ValueType};
 use crate::verdict::Rejection;
@@ -29,6 +34,8 @@ pub struct Entry<'a> {
     pub key: Key,
     /// The id that the ledger shows for it.
     pub message_id: &'a str,
+    /// Its place in the order in which rows are written.
+    pub place: usize,
     /// What was decided.
     pub decision: Decision<'a>,
 }
@@ -52,10 +59,15 @@ pub struct Committed {
     pub duplicate: bool,
 }
 
-/// Writes batches to one table.
-#[derive(Clone)]
+/// Writes batches to one table, over one connection at a time.
 pub struct Writer {
     database: Database,
+    session: Option<Session>,
+    target: Arc<Target>,
+}
+
+/// What is written where, and for whom.
+struct Target {
     sql: String,
     columns: Vec<Column>,
     policy: [u8; 32],
@@ -67,94 +79,96 @@ impl Writer {
     pub fn new(database: Database, table: &Table, columns: &[Column], policy: [u8; 32]) -> Self {
         Self {
             database,
-            sql: statement(table, columns),
-            columns: columns.to_vec(),
-            policy,
+            session: None,
+            target: Arc::new(Target {
+                sql: statement(table, columns),
+                columns: columns.to_vec(),
+                policy,
+            }),
         }
     }
 
-    /// Connects anew.
-    ///
-    /// # Errors
-    /// The server does not answer in time, or not with yes.
-    pub async fn connect(&self) -> Result<Session, DatabaseError> {
-        self.database.connect().await
-    }
-
-    /// Commits a batch: all of it, or nothing. Gives, for each entry, the
-    /// proof. Entries are sorted by key, so that two hosts with the same
-    /// messages wait for each other instead of deadlocking.
-    ///
-    /// On an error the connection is dropped where it is of no further use;
-    /// `session` is then `None`. What an error without an answer has done is
-    /// unknown: the same batch again gives the same rows.
-    ///
-    /// # Errors
-    /// The server did not answer, or not with yes. Nothing is committed, or
-    /// the outcome is unknown.
-    pub async fn write(
-        &self,
-        session: &mut Option<Session>,
-        entries: &[Entry<'_>],
-    ) -> Result<Vec<Committed>, DatabaseError> {
-        debug_assert!(entries.is_sorted_by(|one, next| one.key < next.key));
-        let parameters = Parameters::new(entries, &self.columns, &self.policy);
-        let connected = self.connected(session).await?;
-        let answer = connected.write(&self.sql, &parameters.list()).await;
-        let rows = Self::keep_or_drop(session, answer)?;
-        // One row: the numbers (from 1) of the entries that the ledger took.
-        let fresh: Vec<i64> = rows.first().map(|row| row.get(0)).unwrap_or_default();
-        let mut committed: Vec<Committed> = entries
-            .iter()
-            .map(|_| Committed { duplicate: true })
-            .collect();
-        for number in fresh {
-            let index = usize::try_from(number - 1).unwrap_or(usize::MAX);
-            if let Some(entry) = committed.get_mut(index) {
-                entry.duplicate = false;
-            }
+    /// A writer with a connection of its own, to the same target.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        Self {
+            database: self.database.clone(),
+            session: None,
+            target: Arc::clone(&self.target),
         }
-        Ok(committed)
     }
 
-    /// Looks up which messages are settled for good already: those need no
-    /// verdict any more. Gives the proof for each that is.
-    ///
-    /// # Errors
-    /// As [`Writer::write`].
-    pub async fn settled(
-        &self,
-        session: &mut Option<Session>,
-        keys: &[Key],
-    ) -> Result<Vec<Option<Committed>>, DatabaseError> {
-        let connected = self.connected(session).await?;
-        let answer = Ledger::settled(connected, keys).await;
-        let settled = Self::keep_or_drop(session, answer)?;
-        let proofs = settled
-            .into_iter()
-            .map(|settled| settled.then_some(Committed { duplicate: true }));
-        Ok(proofs.collect())
+    /// The same writer, over a connection that is open already.
+    #[must_use]
+    pub fn over(mut self, session: Session) -> Self {
+        self.session = Some(session);
+        self
     }
 
-    async fn connected<'a>(
-        &self,
-        session: &'a mut Option<Session>,
-    ) -> Result<&'a Session, DatabaseError> {
-        let connected = match session.take() {
-            Some(connected) => connected,
+    async fn connected(&mut self) -> Result<&Session, DatabaseError> {
+        let session = match self.session.take() {
+            Some(session) => session,
             None => self.database.connect().await?,
         };
-        Ok(session.insert(connected))
+        Ok(self.session.insert(session))
     }
 
-    fn keep_or_drop<T>(
-        session: &mut Option<Session>,
-        answer: Result<T, DatabaseError>,
-    ) -> Result<T, DatabaseError> {
+    /// Drops the connection where it is of no further use.
+    fn checked<T>(&mut self, answer: Result<T, DatabaseError>) -> Result<T, DatabaseError> {
         if answer.as_ref().is_err_and(DatabaseError::breaks_connection) {
-            *session = None;
+            self.session = None;
         }
         answer
+    }
+}
+
+impl Store for Writer {
+    fn write<'a>(&'a mut self, entries: &'a [Entry<'a>]) -> Reply<'a, Vec<Committed>> {
+        debug_assert!(entries.is_sorted_by(|one, next| one.key < next.key));
+        Box::pin(async move {
+            let target = Arc::clone(&self.target);
+            let parameters = Parameters::new(entries, &target.columns, &target.policy);
+            let session = self.connected().await?;
+            let answer = session.write(&target.sql, &parameters.list()).await;
+            let rows = self.checked(answer)?;
+            // One row: the numbers (from 1) of the entries that the ledger took.
+            let fresh: Vec<i64> = rows.first().map(|row| row.get(0)).unwrap_or_default();
+            let mut committed: Vec<Committed> = entries
+                .iter()
+                .map(|_| Committed { duplicate: true })
+                .collect();
+            for number in fresh {
+                let index = usize::try_from(number - 1).unwrap_or(usize::MAX);
+                if let Some(entry) = committed.get_mut(index) {
+                    entry.duplicate = false;
+                }
+            }
+            Ok(committed)
+        })
+    }
+
+    fn settled<'a>(&'a mut self, keys: &'a [Key]) -> Reply<'a, Vec<Option<Committed>>> {
+        Box::pin(async move {
+            let answer = Ledger::settled(self.connected().await?, keys).await;
+            let settled = self.checked(answer)?.into_iter();
+            let proofs = settled.map(|settled| settled.then_some(Committed { duplicate: true }));
+            Ok(proofs.collect())
+        })
+    }
+
+    fn prune(&mut self, days: u32) -> Reply<'_, u64> {
+        Box::pin(async move {
+            let answer = Ledger::prune(self.connected().await?, days).await;
+            self.checked(answer)
+        })
+    }
+
+    fn close(self: Box<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move {
+            if let Some(session) = self.session {
+                session.close().await;
+            }
+        })
     }
 }
 
@@ -249,6 +263,14 @@ struct Parameters<'a> {
     columns: Vec<Array<'a>>,
 }
 
+#[cfg(test)]
+impl Committed {
+    /// The proof that a simulated database gives.
+    pub(crate) fn simulated(duplicate: bool) -> Self {
+        Self { duplicate }
+    }
+}
+
 impl<'a> Parameters<'a> {
     fn new(entries: &'a [Entry<'a>], columns: &[Column], policy: &'a [u8]) -> Self {
         let mut parameters = Self {
@@ -264,13 +286,19 @@ impl<'a> Parameters<'a> {
                 .map(|column| Array::of(column.value_type))
                 .collect(),
         };
-        for (entry, number) in entries.iter().zip(1..) {
-            parameters.add(entry.decision, number);
+        for entry in entries {
+            parameters.enter(entry.decision);
+        }
+        // Entries are in the order of their keys, rows in that of receiving.
+        let mut numbered: Vec<(&Entry<'_>, i64)> = entries.iter().zip(1..).collect();
+        numbered.sort_by_key(|(entry, _)| entry.place);
+        for (entry, number) in numbered {
+            parameters.add_rows(entry.decision, number);
         }
         parameters
     }
 
-    fn add(&mut self, decision: Decision<'a>, number: i64) {
+    fn enter(&mut self, decision: Decision<'a>) {
         let (outcome, rejection) = match decision {
             Decision::Store(_) => ("stored", None),
             Decision::Skip => ("skipped", None),
@@ -281,6 +309,9 @@ impl<'a> Parameters<'a> {
             .push(rejection.map(|rejection| rejection.reason.to_string()));
         self.fields
             .push(rejection.and_then(|rejection| rejection.field.as_deref()));
+    }
+
+    fn add_rows(&mut self, decision: Decision<'a>, number: i64) {
         if let Decision::Store(rows) = decision {
             for row in rows {
                 self.row_entries.push(number);

@@ -1,12 +1,13 @@
 //! Committing a batch: again where the moment is at fault, in halves where a
 //! record is, and on hold where the environment is.
 
-use super::batcher::Batcher;
-use super::hold::Hold;
+use super::batcher::{Batch, Batcher};
+use super::hold::{Hold, Holder, Trouble};
 use super::worker::Item;
 use crate::backoff::Backoff;
-use crate::output::{Class, Committed, DatabaseError, Decision, Entry, Key, Session, Writer};
-use crate::queue::{Delivery, QueueError};
+use crate::event::Event;
+use crate::output::{Class, Committed, DatabaseError, Decision, Entry, Key, Store};
+use crate::queue::QueueError;
 use crate::row::Value;
 use crate::shutdown::Shutdown;
 use crate::verdict::{Reason, Rejection, Verdict};
@@ -14,11 +15,10 @@ use crate::verdict::{Reason, Rejection, Verdict};
 /// The rows of one statement, in bytes; more are split into several.
 const STATEMENT_BYTES_MAX: usize = 16 << 20;
 
-/// A worker's connection, and what it does when that fails.
+/// A worker's way into the database, and what it does when that fails.
 pub(super) struct Commit {
-    worker: usize,
-    writer: Writer,
-    session: Option<Session>,
+    holder: Holder,
+    store: Box<dyn Store>,
     hold: Hold,
     shutdown: Shutdown,
     company: Backoff,
@@ -49,36 +49,34 @@ pub(super) enum Stop {
 impl Commit {
     pub(super) fn new(
         worker: usize,
-        writer: Writer,
-        session: Option<Session>,
+        store: Box<dyn Store>,
         hold: Hold,
         shutdown: Shutdown,
     ) -> Self {
         Self {
-            worker,
-            writer,
-            session,
+            holder: Holder::Worker(worker),
+            store,
             hold,
             shutdown,
             company: Backoff::default(),
         }
     }
 
-    /// The connection, while there is one.
-    pub(super) fn session(&self) -> Option<&Session> {
-        self.session.as_ref()
-    }
-
     /// Says goodbye to the database.
     pub(super) async fn close(self) {
-        if let Some(session) = self.session {
-            session.close().await;
-        }
-        self.hold.leave(self.worker);
+        self.store.close().await;
+        self.hold.leave(self.holder);
     }
 
-    /// Commits a batch that is sorted by key. A bad record costs about log₂ n
-    /// statements more; the others are stored.
+    /// Removes old ledger entries; not being able to is worth a line.
+    pub(super) async fn prune(&mut self, days: u32) {
+        if let Err(error) = self.store.prune(days).await {
+            Event::PruneFailed(error.to_string()).log();
+        }
+    }
+
+    /// Commits a batch in which no key stands twice. A bad record costs about
+    /// log₂ n statements more; the others are stored.
     pub(super) async fn commit(&mut self, batch: Vec<Item>) -> Committal {
         let mut done = Committal::default();
         let mut unclear = Vec::new();
@@ -115,12 +113,11 @@ impl Commit {
             return;
         };
         if done.committed.is_empty() {
-            let cause = format!("every record meets {error}");
-            self.hold.enter(self.worker, &cause);
+            self.hold_for_unclear(error);
             done.unclear = unclear.into_iter().map(|(item, _)| item).collect();
         } else {
             self.company.reset();
-            self.hold.leave(self.worker);
+            self.hold.leave(self.holder);
             let refusals = unclear
                 .into_iter()
                 .map(|(item, error)| refused(item, &error));
@@ -128,33 +125,44 @@ impl Commit {
         }
     }
 
+    /// Every record meets this error, as far as can be told.
+    pub(super) fn hold_for_unclear(&self, error: &DatabaseError) {
+        let cause = format!("every record meets {error}");
+        self.hold.enter(self.holder, Trouble::Database, &cause);
+    }
+
     /// Waits a while, and then takes what else has come in: one more receive's
     /// worth tells a poisonous record from a broken database.
-    pub(super) async fn company(&mut self, batcher: &Batcher) -> Vec<Delivery> {
-        self.hold.leave(self.worker);
-        let wait = self.company.next_wait();
+    pub(super) async fn company(&mut self, batcher: &Batcher) -> Option<Batch> {
+        self.hold.leave(self.holder);
+        let wait = tokio::time::sleep(self.company.next_wait());
+        tokio::pin!(wait);
         tokio::select! {
-            deliveries = batcher.next() => {
+            () = &mut wait => None,
+            batch = batcher.next() => {
                 // Nothing more can come: wait, so as not to spin.
-                if deliveries.is_empty() {
-                    tokio::time::sleep(wait).await;
+                if batch.deliveries.is_empty() {
+                    wait.await;
                 }
-                deliveries
+                Some(batch)
             }
-            () = tokio::time::sleep(wait) => Vec::new(),
         }
     }
 
     /// Writes a batch as one statement, again and again until the server has
-    /// said yes or no to it.
+    /// said yes or no to it. Gives the proofs in the order of the batch.
     pub(super) async fn write(&mut self, batch: &[Item]) -> Result<Vec<Committed>, Stop> {
-        let entries: Vec<Entry<'_>> = batch.iter().map(entry).collect();
+        let mut entries: Vec<Entry<'_>> = batch.iter().enumerate().map(entry).collect();
+        entries.sort_by_key(|entry| entry.key);
+        let places: Vec<usize> = entries.iter().map(|entry| entry.place).collect();
         let mut backoff = Backoff::default();
         loop {
-            match self.writer.write(&mut self.session, &entries).await {
+            match self.store.write(&entries).await {
                 Ok(proofs) => {
-                    self.hold.leave(self.worker);
-                    return Ok(proofs);
+                    self.hold.leave(self.holder);
+                    let mut placed: Vec<_> = places.into_iter().zip(proofs).collect();
+                    placed.sort_by_key(|(place, _)| *place);
+                    return Ok(placed.into_iter().map(|(_, proof)| proof).collect());
                 }
                 Err(error) => self.outlast(error, &mut backoff).await?,
             }
@@ -165,9 +173,9 @@ impl Commit {
     pub(super) async fn settled(&mut self, keys: &[Key]) -> Result<Vec<Option<Committed>>, Stop> {
         let mut backoff = Backoff::default();
         loop {
-            match self.writer.settled(&mut self.session, keys).await {
+            match self.store.settled(keys).await {
                 Ok(proofs) => {
-                    self.hold.leave(self.worker);
+                    self.hold.leave(self.holder);
                     return Ok(proofs);
                 }
                 Err(error) => self.outlast(error, &mut backoff).await?,
@@ -182,7 +190,7 @@ impl Commit {
             Class::Record | Class::Unclear => return Err(Stop::Refused(error)),
             Class::Retry => {}
             Class::Held if self.shutdown.is_requested() => return Err(Stop::Shutdown),
-            Class::Held => self.hold.enter(self.worker, &format!("database: {error}")),
+            Class::Held => self.hold.enter(self.holder, Trouble::Database, &error),
         }
         self.wait(backoff).await;
         Ok(())
@@ -197,15 +205,15 @@ impl Commit {
         if self.shutdown.is_requested() {
             return Err(Stop::Shutdown);
         }
-        let cause = format!("dead-letter queue: {error}");
-        self.hold.enter(self.worker, &cause);
+        self.hold
+            .enter(self.holder, Trouble::DeadLetterQueue, error);
         self.wait(backoff).await;
         Ok(())
     }
 
     /// The dead-letter queue has answered.
     pub(super) fn queue_is_back(&self) {
-        self.hold.leave(self.worker);
+        self.hold.leave(self.holder);
     }
 
     async fn wait(&mut self, backoff: &mut Backoff) {
@@ -221,7 +229,7 @@ impl Commit {
 
 fn halve(mut part: Vec<Item>, parts: &mut Vec<Vec<Item>>) {
     let second = part.split_off(part.len() / 2);
-    // The first half is taken first: keys stay in order.
+    // The first half is taken first, so that the order is kept.
     parts.push(second);
     parts.push(part);
 }
@@ -235,10 +243,11 @@ fn bytes(part: &[Item]) -> usize {
 }
 
 /// What the ledger and the table are to take of a message.
-fn entry(item: &Item) -> Entry<'_> {
+fn entry((place, item): (usize, &Item)) -> Entry<'_> {
     Entry {
         key: item.key,
         message_id: &item.message.origin_id,
+        place,
         decision: match &item.verdict {
             Verdict::Rows(rows) => Decision::Store(rows),
             Verdict::Skip => Decision::Skip,
@@ -247,7 +256,8 @@ fn entry(item: &Item) -> Entry<'_> {
     }
 }
 
-fn refused(mut item: Item, error: &DatabaseError) -> Item {
+/// The message, with the database's refusal as its verdict.
+pub(super) fn refused(mut item: Item, error: &DatabaseError) -> Item {
     item.verdict = Verdict::Reject(Rejection {
         reason: Reason::Database(error.sqlstate().unwrap_or("none").to_owned()),
         field: error.column().map(str::to_owned),

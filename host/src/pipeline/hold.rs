@@ -1,12 +1,43 @@
 //! Held: the environment is at fault, and receiving pauses until it is mended.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::event::Event;
+
+/// What is not as it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Trouble {
+    /// The database is away, refuses everybody, or is not configured for us.
+    Database,
+    /// The dead-letter queue takes nothing.
+    DeadLetterQueue,
+    /// The source queue deletes nothing.
+    Deletion,
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Database => "database",
+            Self::DeadLetterQueue => "dead-letter queue",
+            Self::Deletion => "deletion",
+        })
+    }
+}
+
+/// Who is held: a worker by its number, or the deleter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Holder {
+    /// A worker.
+    Worker(usize),
+    /// The deleter.
+    Deleter,
+}
 
 /// Who is held, and why. A line is logged when it begins, when the cause
 /// changes, and when it ends; not for every try.
@@ -18,7 +49,7 @@ pub(super) struct Hold {
 
 #[derive(Debug, Default)]
 struct Held {
-    causes: BTreeMap<usize, String>,
+    holders: BTreeMap<Holder, Trouble>,
     since: Option<Instant>,
     logged: String,
 }
@@ -33,22 +64,23 @@ impl Default for Hold {
 }
 
 impl Hold {
-    /// A worker cannot go on.
-    pub(super) fn enter(&self, worker: usize, cause: &str) {
+    /// Somebody cannot go on.
+    pub(super) fn enter(&self, holder: Holder, trouble: Trouble, cause: &dyn fmt::Display) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.causes.insert(worker, cause.to_owned());
+        held.holders.insert(holder, trouble);
         held.since.get_or_insert_with(Instant::now);
-        if held.logged != cause {
-            held.logged = cause.to_owned();
-            Event::Held(cause).log();
+        let words = format!("{trouble}: {cause}");
+        if held.logged != words {
+            Event::Held(&words).log();
+            held.logged = words;
         }
         self.receiving.send_replace(false);
     }
 
-    /// A worker goes on.
-    pub(super) fn leave(&self, worker: usize) {
+    /// Somebody goes on.
+    pub(super) fn leave(&self, holder: Holder) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.causes.remove(&worker).is_none() || !held.causes.is_empty() {
+        if held.holders.remove(&holder).is_none() || !held.holders.is_empty() {
             return;
         }
         held.logged.clear();
@@ -74,11 +106,11 @@ mod tests {
     #[tokio::test]
     async fn receiving_pauses_until_the_last_one_goes_on() {
         let hold = Hold::default();
-        hold.enter(0, "down");
-        hold.enter(1, "down");
-        hold.leave(0);
+        hold.enter(Holder::Worker(0), Trouble::Database, &"down");
+        hold.enter(Holder::Deleter, Trouble::Deletion, &"down");
+        hold.leave(Holder::Worker(0));
         assert!(!*hold.receiving.borrow());
-        hold.leave(1);
+        hold.leave(Holder::Deleter);
         hold.released().await;
     }
 }

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
-
+use super::batcher::Arrivals;
 use super::hold::Hold;
 use crate::backoff::Backoff;
 use crate::event::Event;
-use crate::queue::{Budget, Delivery, Leases, Queue};
+use crate::queue::{Budget, Leases, Queue};
 use crate::shutdown::Shutdown;
 use crate::summary::Counts;
 
@@ -18,7 +17,7 @@ pub(super) struct Intake {
     pub(super) budget: Budget,
     pub(super) hold: Hold,
     pub(super) counts: Arc<Counts>,
-    pub(super) deliveries: mpsc::Sender<Delivery>,
+    pub(super) arrivals: Arrivals,
 }
 
 impl Intake {
@@ -27,6 +26,7 @@ impl Intake {
     pub(super) async fn run(self, mut shutdown: Shutdown) {
         let mut backoff = Backoff::default();
         let mut failing = false;
+        let mut attempt = attempt_id();
         while !shutdown.is_requested() {
             let room = tokio::select! {
                 biased;
@@ -34,21 +34,18 @@ impl Intake {
                 room = self.room() => room,
             };
             let Some(room) = room else { return };
-            match self.queue.receive(&self.leases, room).await {
+            match self.queue.receive(&self.leases, room, &attempt).await {
                 Ok(deliveries) => {
+                    attempt = attempt_id();
                     if std::mem::take(&mut failing) {
                         Event::ReceiveRecovered.log();
                     }
                     backoff.reset();
-                    self.counts.received(deliveries.len());
-                    for delivery in deliveries {
-                        // The channel holds as many as the budget lets in, so
-                        // this does not wait; nobody listens only at an end
-                        // in disorder, where the lease runs out.
-                        if self.deliveries.send(delivery).await.is_err() {
-                            return;
-                        }
+                    self.counts.received(deliveries.new.len());
+                    if deliveries.unusable > 0 {
+                        Event::Unusable(deliveries.unusable).log();
                     }
+                    self.arrivals.push(deliveries.new);
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut failing, true) {
@@ -68,4 +65,9 @@ impl Intake {
         self.hold.released().await;
         self.budget.reserve().await
     }
+}
+
+/// Names a series of tries of one receive: 128 random bits in hex.
+fn attempt_id() -> String {
+    format!("{:032x}", rand::random::<u128>())
 }

@@ -7,8 +7,11 @@
 mod batcher;
 mod commit;
 mod hold;
+mod in_order;
 mod intake;
 mod settle;
+#[cfg(test)]
+mod simulation;
 mod start;
 mod until_empty;
 mod worker;
@@ -17,20 +20,21 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-pub use start::{Plan, Ready};
+pub use start::Plan;
 
 use crate::event::Event;
 use crate::exit::{Failure, Kind, failure};
-use crate::output::Committed;
-use crate::queue::{Budget, Deleter, Leases};
-use crate::sandbox::SandboxThreads;
+use crate::output::{Committed, Store, TableName};
+use crate::queue::{Budget, DeadLetterQueue, Deleter, Leases, Queue, Trouble};
+use crate::sandbox::Judge;
 use crate::shutdown::{Shutdown, StopSwitch};
 use crate::summary::{Counts, Summary};
 use batcher::Batcher;
-use hold::Hold;
+use commit::Commit;
+use hold::{Hold, Holder};
 use intake::Intake;
 use settle::{Kept, Settler};
-use worker::Worker;
+use worker::{Pruned, Rules, Worker};
 
 /// How much is done at once.
 #[derive(Clone, Copy, Debug)]
@@ -60,40 +64,56 @@ pub enum Until {
     Empty,
 }
 
+/// What a run is put together from.
+pub struct Parts {
+    /// The source queue.
+    pub queue: Queue,
+    /// Where rejected messages go.
+    pub dead_letter_queue: Option<DeadLetterQueue>,
+    /// What decides about messages.
+    pub judge: Arc<dyn Judge>,
+    /// A way into the database for each worker.
+    pub stores: Vec<Box<dyn Store>>,
+    /// The target, which is part of each key.
+    pub table: TableName,
+    /// The SHA-256 of the component, in hex.
+    pub policy: String,
+    /// Where a producer's own event id stands.
+    pub event_id: Option<String>,
+    /// How much is done at once.
+    pub shape: Shape,
+}
+
 /// Runs until the queue is empty or a stop is asked for; then everything taken
 /// is settled or handed back.
 ///
 /// # Errors
 /// A part of the host itself broke.
 pub async fn run(
-    ready: Ready,
+    parts: Parts,
     until: Until,
     (switch, shutdown): (StopSwitch, Shutdown),
     counts: Arc<Counts>,
 ) -> Result<Summary, Failure> {
-    let Ready {
-        sandbox,
+    let Parts {
         queue,
         dead_letter_queue,
-        writer,
+        judge,
+        stores,
         table,
-        session,
+        policy,
         event_id,
         shape,
-    } = ready;
-    let leases = Leases::new(queue.visibility);
+    } = parts;
+    let leases = Leases::new(queue.timing);
     let budget = Budget::new(shape.messages_in_work_max, shape.bytes_in_work_max);
     let hold = Hold::default();
     let kept = Kept::default();
-    let digest = sandbox.digest();
-    let threads = SandboxThreads::start(sandbox, shape.sandbox_threads)
-        .map_err(|error| failure(Kind::Internal, format!("start sandbox threads: {error}")))?;
-    let threads = Arc::new(threads);
 
     let keeper = tokio::spawn(leases.clone().keep(queue.clone()));
-    let (deleter, deletions) = Deleter::new::<Committed>(queue.clone());
+    let (deleter, deletions) = Deleter::new::<Committed>(queue.clone(), deletion_trouble(&hold));
     let deleter = tokio::spawn(deleter.run());
-    let (deliveries, batcher) = Batcher::new(&shape);
+    let (arrivals, batcher) = Batcher::new(shape.batch_messages_max);
 
     let mut intakes = JoinSet::new();
     for _ in 0..shape.receives {
@@ -103,40 +123,38 @@ pub async fn run(
             budget: budget.clone(),
             hold: hold.clone(),
             counts: Arc::clone(&counts),
-            deliveries: deliveries.clone(),
+            arrivals: arrivals.clone(),
         };
         intakes.spawn(intake.run(shutdown.clone()));
     }
-    drop(deliveries);
+    drop(arrivals);
 
-    // Order within a group is kept by one worker: FIFO queues deliver a group's
-    // messages in order, and a single worker commits them in that order.
-    let connections = if queue.fifo { 1 } else { shape.connections };
+    let rules = Arc::new(Rules {
+        table,
+        event_id,
+        ledger_days: shape.ledger_days,
+        fifo: queue.fifo,
+    });
     let mut workers = JoinSet::new();
-    let mut session = Some(session);
-    for number in 0..connections {
-        let worker = Worker::new(
-            number,
-            batcher.clone(),
-            Arc::clone(&threads),
-            writer.clone(),
-            session.take(),
-            Settler {
+    for (number, store) in stores.into_iter().enumerate() {
+        let worker = Worker {
+            batcher: batcher.clone(),
+            judge: Arc::clone(&judge),
+            commit: Commit::new(number, store, hold.clone(), shutdown.clone()),
+            settler: Settler {
                 queue: queue.clone(),
                 dead_letter_queue: dead_letter_queue.clone(),
                 deletions: deletions.clone(),
                 kept: kept.clone(),
                 counts: Arc::clone(&counts),
-                policy: digest.to_string(),
+                policy: policy.clone(),
             },
-            worker::Rules {
-                table: table.clone(),
-                event_id: event_id.clone(),
-                ledger_days: shape.ledger_days,
+            rules: Arc::clone(&rules),
+            pruned: match number {
+                0 => Pruned::NotYet,
+                _ => Pruned::ByAnother,
             },
-            hold.clone(),
-            shutdown.clone(),
-        );
+        };
         workers.spawn(worker.run());
     }
     drop(deletions);
@@ -146,11 +164,12 @@ pub async fn run(
             queue.clone(),
             budget.clone(),
             kept.clone(),
+            Arc::clone(&counts),
             switch.clone(),
         ))
     });
 
-    let broken = joined_all(&mut intakes, &switch).await || joined_all(&mut workers, &switch).await;
+    let broken = joined_all(intakes, workers, &switch).await;
     let given_up = deleter.await;
     keeper.abort();
     if let Some(watcher) = watcher {
@@ -170,15 +189,34 @@ pub async fn run(
     }
 }
 
+/// While nothing can be deleted, nothing more is received: what is stored and
+/// cannot be deleted would come back again and again, and each time bring the
+/// message nearer to the queue's own dead-letter limit.
+fn deletion_trouble(hold: &Hold) -> Trouble {
+    let hold = hold.clone();
+    Arc::new(move |error| match error {
+        Some(error) => hold.enter(Holder::Deleter, hold::Trouble::Deletion, error),
+        None => hold.leave(Holder::Deleter),
+    })
+}
+
 /// Waits for all tasks. One that panics stops the others in order: what they
 /// have taken is settled, and the program then says that it broke.
-async fn joined_all(tasks: &mut JoinSet<()>, switch: &StopSwitch) -> bool {
+async fn joined_all(
+    mut intakes: JoinSet<()>,
+    mut workers: JoinSet<()>,
+    switch: &StopSwitch,
+) -> bool {
     let mut broken = false;
-    while let Some(joined) = tasks.join_next().await {
+    loop {
+        let joined = tokio::select! {
+            Some(joined) = intakes.join_next() => joined,
+            Some(joined) = workers.join_next() => joined,
+            else => return broken,
+        };
         if joined.is_err() {
             broken = true;
             switch.stop();
         }
     }
-    broken
 }

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::commit::{Commit, Stop};
 use super::worker::Item;
@@ -64,11 +66,16 @@ impl Settler {
 
     /// Messages go back to the queue, unjudged and visible at once.
     pub(super) async fn hand_back(&self, items: Vec<Item>) {
-        if items.is_empty() {
+        self.release(items.into_iter().map(|item| item.lease).collect())
+            .await;
+    }
+
+    /// Leases end, and their messages are visible at once.
+    pub(super) async fn release(&self, leases: Vec<Lease>) {
+        if leases.is_empty() {
             return;
         }
-        let messages = items.len();
-        let leases: Vec<Lease> = items.into_iter().map(|item| item.lease).collect();
+        let messages = leases.len();
         match self.queue.release(leases, Duration::ZERO).await {
             Ok(()) => self.counts.handed_back(messages),
             Err(error) => Event::HandBackFailed {
@@ -81,24 +88,37 @@ impl Settler {
 
     /// Messages are rejected: copied to the dead-letter queue, entered into the
     /// ledger, deleted; or kept hidden in the queue where there is none.
-    pub(super) async fn refused(&self, items: Vec<Item>, commit: &mut Commit) {
+    ///
+    /// Gives how many of them are still in the source queue.
+    pub(super) async fn refused(&self, items: Vec<Item>, commit: &mut Commit) -> usize {
         if items.is_empty() {
-            return;
+            return 0;
         }
+        let in_all = items.len();
         let Some(items) = self.without_duplicates(items, commit).await else {
-            return;
+            return in_all;
         };
+        let new = items.len();
         let Some((accepted, unfit)) = self.dead_letter(items, commit).await else {
-            return;
+            return new;
         };
-        for item in self.entered(accepted, commit).await {
-            let (item, proof) = item;
+        let mut left = new;
+        for (item, proof) in self.entered(accepted, commit).await {
             self.log(&item, true);
             self.committed(item, proof);
+            left -= 1;
         }
         for (item, _) in self.entered(unfit, commit).await {
             self.keep(item).await;
         }
+        left
+    }
+
+    /// A message stays in the queue, unjudged and hidden for a while, because
+    /// nothing can be done about it now.
+    pub(super) async fn postpone(&self, item: Item) {
+        let hidden = Duration::from_secs(KEPT_SECS_FIRST);
+        self.hide(item, hidden).await;
     }
 
     /// Deletes what has been settled before: another component may have
@@ -205,6 +225,10 @@ impl Settler {
         }
         let doublings = item.receive_count.saturating_sub(1).min(16);
         let hidden = Duration::from_secs((KEPT_SECS_FIRST << doublings).min(KEPT_SECS_MAX));
+        self.hide(item, hidden).await;
+    }
+
+    async fn hide(&self, item: Item, hidden: Duration) {
         match self.queue.release(vec![item.lease], hidden).await {
             Ok(()) => self.kept.hide(item.message.queue_id, hidden),
             Err(error) => Event::HandBackFailed {

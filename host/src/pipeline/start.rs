@@ -8,17 +8,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
 use tokio::time::Instant;
 
-use super::Shape;
+use super::{Parts, Shape};
 use crate::backoff::Backoff;
 use crate::event::Event;
 use crate::exit::{Ends, Failure, Kind, failure};
 use crate::output::{
-    Database, DatabaseError, Ledger, LedgerFault, Session, Table, TableName, Writer, fit,
+    Database, DatabaseError, Ledger, LedgerFault, Session, Store, Table, Writer, fit,
 };
-use crate::queue::{DeadLetterQueue, Queue, QueueError, QueueSettings};
-use crate::sandbox::{Isolation, Limits, Sandbox};
+use crate::queue::{Found, Queue, QueueSettings};
+use crate::sandbox::{Isolation, Limits, Sandbox, SandboxThreads};
 use crate::shutdown::Shutdown;
 
 /// What a run is made of, as the operator asked for it.
@@ -48,18 +49,6 @@ pub struct Plan {
     pub shape: Shape,
 }
 
-/// Everything that a run needs, found and checked.
-pub struct Ready {
-    pub(super) sandbox: Arc<Sandbox>,
-    pub(super) queue: Queue,
-    pub(super) dead_letter_queue: Option<DeadLetterQueue>,
-    pub(super) writer: Writer,
-    pub(super) table: TableName,
-    pub(super) session: Session,
-    pub(super) event_id: Option<String>,
-    pub(super) shape: Shape,
-}
-
 impl Plan {
     /// Loads the component, finds queue and database, and checks that they fit
     /// together. None where a stop is asked for meanwhile.
@@ -67,32 +56,49 @@ impl Plan {
     /// # Errors
     /// Something is configured wrongly (78), or a service did not answer in
     /// time (69).
-    pub async fn prepare(self, shutdown: &mut Shutdown) -> Result<Option<Ready>, Failure> {
+    pub async fn prepare(self, shutdown: &mut Shutdown) -> Result<Option<Parts>, Failure> {
         tokio::select! {
-            ready = self.prepared() => ready.map(Some),
+            parts = self.prepared() => parts.map(Some),
             () = shutdown.requested() => Ok(None),
         }
     }
 
-    async fn prepared(self) -> Result<Ready, Failure> {
+    async fn prepared(self) -> Result<Parts, Failure> {
         let deadline = Instant::now() + self.startup_wait;
         let sandbox = self.sandbox()?;
         let (session, table) = self.output(&sandbox, deadline).await?;
-        let (queue, dead_letter_queue) = self.queues(deadline).await?;
+        let found = self.queues(deadline).await?;
+        for words in &found.warnings {
+            Event::Warning(words).log();
+        }
         Event::Started {
-            queue: queue.name(),
+            queue: &found.queue.name,
             table: format!("{}.{}", table.name.schema, table.name.name),
-            dead_letter_queue: dead_letter_queue.as_ref().map(DeadLetterQueue::name),
+            dead_letter_queue: found
+                .dead_letter_queue
+                .as_ref()
+                .map(|queue| queue.name.as_str()),
         }
         .log();
         let columns = &sandbox.description().columns;
-        Ok(Ready {
-            writer: Writer::new(self.database, &table, columns, sandbox.digest().0),
-            sandbox: Arc::new(sandbox),
-            queue,
-            dead_letter_queue,
+        let digest = sandbox.digest();
+        let first = Writer::new(self.database, &table, columns, digest.0);
+        let more = (1..self.shape.connections).map(|_| first.another());
+        let mut stores: Vec<Box<dyn Store>> = Vec::new();
+        for writer in more {
+            stores.push(Box::new(writer));
+        }
+        stores.insert(0, Box::new(first.over(session)));
+        let judge = SandboxThreads::start(Arc::new(sandbox), self.shape.sandbox_threads)
+            .context("start sandbox threads")
+            .ends_as(Kind::Internal)?;
+        Ok(Parts {
+            queue: found.queue,
+            dead_letter_queue: found.dead_letter_queue,
+            judge: Arc::new(judge),
+            stores,
             table: table.name,
-            session,
+            policy: digest.to_string(),
             event_id: self.event_id,
             shape: self.shape,
         })
@@ -195,21 +201,14 @@ impl Plan {
         Table::find(session, &self.table).await?.ok_or_else(missing)
     }
 
-    async fn queues(&self, deadline: Instant) -> Result<(Queue, Option<DeadLetterQueue>), Failure> {
+    async fn queues(&self, deadline: Instant) -> Result<Found, Failure> {
         let mut waiting = Waiting::new("queue", &self.queue.url, deadline);
         loop {
-            match self.found_queues().await {
-                Ok(queues) => return Ok(queues),
+            match Queue::find(&self.queue).await {
+                Ok(found) => return Ok(found),
                 Err(error) => waiting.again(&error, error.may_pass()).await?,
             }
         }
-    }
-
-    async fn found_queues(&self) -> Result<(Queue, Option<DeadLetterQueue>), QueueError> {
-        let queue = Queue::find(&self.queue).await?;
-        let asked = self.queue.dead_letter_url.as_deref();
-        let dead_letter_queue = DeadLetterQueue::find(&queue, asked).await?;
-        Ok((queue, dead_letter_queue))
     }
 }
 
@@ -251,7 +250,7 @@ impl<'a> Waiting<'a> {
         if !may_pass {
             return Err(failure(
                 Kind::Configuration,
-                format!("use {service} {place}: {cause}"),
+                format!("use {service} {place}: {cause} (check --{service}-url)"),
             ));
         }
         let wait = self.backoff.next_wait();

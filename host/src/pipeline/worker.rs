@@ -2,20 +2,19 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::batcher::Batcher;
 use super::commit::{Commit, Committal};
-use super::hold::Hold;
+use super::in_order;
 use super::settle::Settler;
-use crate::event::Event;
 use crate::message::Message;
-use crate::output::{Identity, Key, Ledger, Session, TableName, Writer};
+use crate::output::{Identity, Key, TableName};
 use crate::queue::{Delivery, Lease};
-use crate::sandbox::SandboxThreads;
-use crate::shutdown::Shutdown;
+use crate::sandbox::Judge;
 use crate::verdict::{Reason, Verdict};
 
 /// The longest event id, in bytes: far above a UUID, far below an index entry.
@@ -40,72 +39,74 @@ pub(super) struct Rules {
     pub(super) event_id: Option<String>,
     /// For how long the ledger remembers a message.
     pub(super) ledger_days: u32,
+    /// Whether the queue keeps order within groups.
+    pub(super) fifo: bool,
 }
 
 /// One of the tasks that write.
 pub(super) struct Worker {
-    batcher: Batcher,
-    threads: Arc<SandboxThreads>,
-    commit: Commit,
-    settler: Settler,
-    rules: Rules,
-    prunes: bool,
-    pruned: Option<Instant>,
+    pub(super) batcher: Batcher,
+    pub(super) judge: Arc<dyn Judge>,
+    pub(super) commit: Commit,
+    pub(super) settler: Settler,
+    pub(super) rules: Arc<Rules>,
+    /// When this worker has last pruned the ledger, if that is its duty.
+    pub(super) pruned: Pruned,
+}
+
+/// Whether a worker prunes the ledger.
+pub(super) enum Pruned {
+    /// Another one does.
+    ByAnother,
+    /// It has not yet.
+    NotYet,
+    /// It last did then.
+    At(Instant),
 }
 
 impl Worker {
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "called once, where all parts are put together"
-    )]
-    pub(super) fn new(
-        number: usize,
-        batcher: Batcher,
-        threads: Arc<SandboxThreads>,
-        writer: Writer,
-        session: Option<Session>,
-        settler: Settler,
-        rules: Rules,
-        hold: Hold,
-        shutdown: Shutdown,
-    ) -> Self {
-        Self {
-            batcher,
-            threads,
-            commit: Commit::new(number, writer, session, hold, shutdown),
-            settler,
-            rules,
-            prunes: number == 0,
-            pruned: None,
-        }
-    }
-
     /// Works until nothing more can come.
     pub(super) async fn run(mut self) {
         let mut carried = Vec::new();
         loop {
             // What could not be told from the environment waits for company.
-            let deliveries = match carried.is_empty() {
-                true => self.batcher.next().await,
+            let batch = match carried.is_empty() {
+                true => Some(self.batcher.next().await),
                 false => self.commit.company(&self.batcher).await,
+            };
+            let (deliveries, groups) = match batch {
+                Some(batch) => (batch.deliveries, Some(batch.groups)),
+                None => (Vec::new(), None),
             };
             if deliveries.is_empty() && carried.is_empty() {
                 break;
             }
-            let mut items = std::mem::take(&mut carried);
-            items.extend(self.judge(deliveries).await);
-            while !items.is_empty() {
-                let (batch, again) = each_key_once(items);
-                items = again;
-                carried.extend(self.finish(batch).await);
+            let items = self.judge(deliveries).await;
+            if self.rules.fifo {
+                in_order::finish(items, &self.batcher, &mut self.commit, &self.settler).await;
+            } else {
+                carried.extend(items);
+                carried = self.finish(carried).await;
             }
+            drop(groups);
             self.prune().await;
         }
         self.commit.close().await;
     }
 
-    /// Commits and settles a batch; gives back what waits for company.
-    async fn finish(&mut self, batch: Vec<Item>) -> Vec<Item> {
+    /// Finishes a batch; gives back what waits for company.
+    async fn finish(&mut self, items: Vec<Item>) -> Vec<Item> {
+        let mut unclear = Vec::new();
+        let mut items = items;
+        while !items.is_empty() {
+            let (batch, again) = each_key_once(items);
+            items = again;
+            unclear.extend(self.finish_batch(batch).await);
+        }
+        unclear
+    }
+
+    async fn finish_batch(&mut self, batch: Vec<Item>) -> Vec<Item> {
         let (refused, accepted): (Vec<Item>, Vec<Item>) = batch
             .into_iter()
             .partition(|item| matches!(item.verdict, Verdict::Reject(_)));
@@ -132,7 +133,7 @@ impl Worker {
             leases.push((delivery.lease, delivery.receive_count));
             messages.push(delivery.message);
         }
-        let (messages, verdicts) = self.threads.judge(messages).await;
+        let (messages, verdicts) = self.judge.judge(messages).await;
         messages
             .into_iter()
             .zip(verdicts)
@@ -166,15 +167,14 @@ impl Worker {
 
     /// Removes old ledger entries now and then; one worker does it for all.
     async fn prune(&mut self) {
-        let due = Duration::from_secs(PRUNE_SECS);
-        if !self.prunes || self.pruned.is_some_and(|pruned| pruned.elapsed() < due) {
-            return;
-        }
-        self.pruned = Some(Instant::now());
-        if let Some(session) = self.commit.session()
-            && let Err(error) = Ledger::prune(session, self.rules.ledger_days).await
-        {
-            Event::PruneFailed(error.to_string()).log();
+        let due = match self.pruned {
+            Pruned::ByAnother => false,
+            Pruned::NotYet => true,
+            Pruned::At(then) => then.elapsed() >= Duration::from_secs(PRUNE_SECS),
+        };
+        if due {
+            self.pruned = Pruned::At(Instant::now());
+            self.commit.prune(self.rules.ledger_days).await;
         }
     }
 }
@@ -190,15 +190,11 @@ fn event_id(body: &str, pointer: &str) -> Option<String> {
     (1..=EVENT_ID_BYTES_MAX).contains(&id.len()).then_some(id)
 }
 
-/// Splits off what has the key of an earlier one, and sorts the rest by key:
-/// two hosts that hold the same messages then wait for each other in the same
-/// order, instead of deadlocking.
+/// Splits off what has the key of an earlier one: once that is committed, the
+/// later one is found to be a duplicate.
 fn each_key_once(items: Vec<Item>) -> (Vec<Item>, Vec<Item>) {
     let mut keys = HashSet::new();
-    let (mut batch, again): (Vec<Item>, Vec<Item>) =
-        items.into_iter().partition(|item| keys.insert(item.key));
-    batch.sort_by_key(|item| item.key);
-    (batch, again)
+    items.into_iter().partition(|item| keys.insert(item.key))
 }
 
 #[cfg(test)]

@@ -1,24 +1,17 @@
-//! The SQS client and what the queue says of itself.
+//! The source queue: what it says of itself, and how it is spoken to.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region};
-use aws_sdk_sqs::Client;
-use aws_sdk_sqs::types::QueueAttributeName;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use serde_json::Value;
 
+use super::aws::{Attributes, AwsQueue};
+use super::backlog::Backlog;
+use super::calls::SourceCalls;
+use super::dead_letter::DeadLetterQueue;
 use super::error::QueueError;
+use super::timing::Timing;
 
-/// The longest long poll (SQS quota).
-const POLL_SECS_MAX: u64 = 20;
-/// What a call may take beyond the time that it waits on purpose. The SDK has
-/// no such limit by default: a call could hang for ever (aws-sdk-rust#1094).
-const CALL_SECS_MAX: u64 = 10;
-/// The longest wait for a connection.
-const CONNECT_SECS_MAX: u64 = 5;
 /// The SQS default, for servers that do not tell.
 const VISIBILITY_SECS_DEFAULT: u64 = 30;
 
@@ -30,123 +23,140 @@ pub struct QueueSettings {
     /// The dead-letter queue to use instead of the queue's own.
     pub dead_letter_url: Option<String>,
     /// The longest wait for a message.
-    pub poll_secs_max: u64,
+    pub poll_max: Duration,
 }
 
 /// The source queue.
 #[derive(Clone, Debug)]
 pub struct Queue {
-    pub(super) client: Client,
-    pub(super) url: String,
-    /// How long a received message stays hidden.
-    pub visibility: Duration,
-    /// How long a receive waits for a message.
-    pub poll: Duration,
+    pub(super) calls: Arc<dyn SourceCalls>,
+    /// The name at the end of its URL.
+    pub name: String,
+    /// How long everything takes at most.
+    pub timing: Timing,
     /// Whether the queue keeps order within groups.
     pub fifo: bool,
-    dead_letter_target: Option<String>,
+}
+
+/// Both queues, and what an operator should know of them.
+#[derive(Debug)]
+pub struct Found {
+    /// The source queue.
+    pub queue: Queue,
+    /// Where rejected messages go.
+    pub dead_letter_queue: Option<DeadLetterQueue>,
+    /// What endangers the delivery, each with its remedy.
+    pub warnings: Vec<String>,
 }
 
 impl Queue {
-    /// Finds the queue and reads its attributes. Region, credentials and
-    /// endpoint are the AWS SDK's own.
+    /// Finds the queue and the dead-letter queue, and reads their attributes.
+    /// Region, credentials and endpoint are the AWS SDK's own.
     ///
     /// # Errors
-    /// The queue cannot be reached, does not exist or may not be used.
-    pub async fn find(settings: &QueueSettings) -> Result<Self, QueueError> {
-        let client = client(settings).await;
-        let answer = client
-            .get_queue_attributes()
-            .queue_url(&settings.url)
-            .attribute_names(QueueAttributeName::All)
-            .send()
-            .await?;
-        let attributes = answer.attributes.unwrap_or_default();
-        let visibility_secs = attributes
-            .get(&QueueAttributeName::VisibilityTimeout)
-            .and_then(|seconds| seconds.parse().ok())
-            .unwrap_or(VISIBILITY_SECS_DEFAULT);
-        Ok(Self {
-            client,
-            url: settings.url.clone(),
-            visibility: Duration::from_secs(visibility_secs.max(1)),
-            // A poll shorter than the lease leaves time to act on the answer.
-            poll: Duration::from_secs(settings.poll_secs_max.min(visibility_secs / 2)),
+    /// A queue cannot be reached, does not exist or may not be used.
+    pub async fn find(settings: &QueueSettings) -> Result<Found, QueueError> {
+        let mut aws = AwsQueue::new(&settings.url).await;
+        let attributes = aws.attributes().await?;
+        let visibility = seconds(&attributes, "VisibilityTimeout")
+            .unwrap_or(Duration::from_secs(VISIBILITY_SECS_DEFAULT));
+        let timing = Timing::new(visibility, settings.poll_max);
+        aws.keep_to(&timing);
+
+        let mut warnings: Vec<String> = Timing::warning(visibility).into_iter().collect();
+        let dead_letter_url = match (&settings.dead_letter_url, redrive_target(&attributes)) {
+            (Some(url), _) => Some(url.clone()),
+            (None, Some(arn)) => Some(aws.url_of(&arn).await?),
+            (None, None) => None,
+        };
+        let dead_letter_queue = match dead_letter_url {
+            Some(url) if url == settings.url => {
+                return Err(QueueError::configuration(
+                    "the dead-letter queue is the source queue itself".into(),
+                ));
+            }
+            Some(url) => {
+                let aws = aws.other(&url);
+                // Fails here, not at the first rejection, where it is missing.
+                let its = aws.attributes().await?;
+                warnings.extend(short_retention(&attributes, &its));
+                Some(DeadLetterQueue::new(Arc::new(aws), name(&url)))
+            }
+            None => {
+                warnings.push(
+                    "there is no dead-letter queue: rejected messages stay in the queue, hidden \
+                     for longer each time, until its retention ends; give the queue a \
+                     RedrivePolicy, or --dead-letter-queue-url"
+                        .into(),
+                );
+                None
+            }
+        };
+        let queue = Self {
+            calls: Arc::new(aws),
+            name: name(&settings.url),
+            timing,
             fifo: settings.url.ends_with(".fifo"),
-            dead_letter_target: dead_letter_target(&attributes),
+        };
+        Ok(Found {
+            queue,
+            dead_letter_queue,
+            warnings,
         })
     }
 
-    /// The name at the end of the URL, for messages.
-    pub fn name(&self) -> &str {
-        name(&self.url)
+    /// Asks the queue for its counts.
+    ///
+    /// # Errors
+    /// The queue did not answer, or not with yes.
+    pub async fn backlog(&self) -> Result<Backlog, QueueError> {
+        self.calls.backlog().await
     }
+}
 
-    /// The URL of the queue's own dead-letter queue, if it has one.
-    pub(super) async fn own_dead_letter_url(&self) -> Result<Option<String>, QueueError> {
-        let Some(arn) = &self.dead_letter_target else {
-            return Ok(None);
-        };
-        // arn:aws:sqs:REGION:ACCOUNT:NAME
-        let mut parts = arn.rsplitn(3, ':');
-        let (Some(queue), Some(account)) = (parts.next(), parts.next()) else {
-            return Err(QueueError::configuration(format!(
-                "the queue's RedrivePolicy names no queue: {arn}"
-            )));
-        };
-        let answer = self
-            .client
-            .get_queue_url()
-            .queue_name(queue)
-            .queue_owner_aws_account_id(account)
-            .send()
-            .await?;
-        Ok(answer.queue_url)
+#[cfg(test)]
+impl Queue {
+    /// A queue that lives in memory.
+    pub(crate) fn simulated(calls: Arc<dyn SourceCalls>, timing: Timing, fifo: bool) -> Self {
+        Self {
+            calls,
+            name: "simulated".into(),
+            timing,
+            fifo,
+        }
     }
 }
 
 /// The name at the end of a queue's URL.
-pub(super) fn name(url: &str) -> &str {
-    url.rsplit('/').next().unwrap_or(url)
+fn name(url: &str) -> String {
+    url.rsplit('/').next().unwrap_or(url).to_owned()
 }
 
-async fn client(settings: &QueueSettings) -> Client {
-    // ring, because the database's TLS uses it too and it builds anywhere that
-    // has a C compiler; aws-lc would add minutes to a cold build.
-    let http = aws_smithy_http_client::Builder::new()
-        .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .build_https();
-    let poll_secs = settings.poll_secs_max.min(POLL_SECS_MAX);
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(CONNECT_SECS_MAX))
-        .operation_attempt_timeout(Duration::from_secs(poll_secs + CALL_SECS_MAX))
-        .build();
-    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
-        .http_client(http)
-        .timeout_config(timeouts);
-    // A queue's URL names its region; the variable, where it is set, wins.
-    if std::env::var_os("AWS_REGION").is_none()
-        && let Some(region) = region(&settings.url)
-    {
-        loader = loader.region(Region::new(region));
-    }
-    Client::new(&loader.load().await)
+fn seconds(attributes: &Attributes, name: &str) -> Option<Duration> {
+    let seconds = attributes.get(name)?.parse().ok()?;
+    Some(Duration::from_secs(seconds))
 }
 
-/// The region in `https://sqs.REGION.amazonaws.com/…`.
-fn region(url: &str) -> Option<String> {
-    let host = url.split("//").nth(1)?.split('/').next()?;
-    let rest = host.strip_prefix("sqs.")?;
-    let (region, domain) = rest.split_once('.')?;
-    domain
-        .starts_with("amazonaws.com")
-        .then(|| region.to_owned())
-}
-
-fn dead_letter_target(attributes: &HashMap<QueueAttributeName, String>) -> Option<String> {
-    let policy = attributes.get(&QueueAttributeName::RedrivePolicy)?;
+fn redrive_target(attributes: &Attributes) -> Option<String> {
+    let policy = attributes.get("RedrivePolicy")?;
     let policy: Value = serde_json::from_str(policy).ok()?;
     Some(policy.get("deadLetterTargetArn")?.as_str()?.to_owned())
+}
+
+/// On a standard queue SQS counts retention from the first sending: a message
+/// that it moves itself arrives with the time that is left.
+fn short_retention(source: &Attributes, dead_letter: &Attributes) -> Option<String> {
+    let name = "MessageRetentionPeriod";
+    let (source, dead_letter) = (seconds(source, name)?, seconds(dead_letter, name)?);
+    (dead_letter <= source).then(|| {
+        format!(
+            "the dead-letter queue keeps messages for {} s, the queue for {} s: a message that \
+             SQS moves itself may expire at once; set the dead-letter queue's \
+             MessageRetentionPeriod higher (at most 1209600 s)",
+            dead_letter.as_secs(),
+            source.as_secs()
+        )
+    })
 }
 
 #[cfg(test)]
@@ -154,12 +164,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_region_comes_from_an_aws_url_only() {
-        let region = |url| region(url);
+    fn a_dead_letter_queue_that_forgets_first_is_a_warning() {
+        let keeps = |seconds: &str| {
+            Attributes::from([("MessageRetentionPeriod".to_owned(), seconds.to_owned())])
+        };
+        assert!(short_retention(&keeps("345600"), &keeps("345600")).is_some());
+        assert!(short_retention(&keeps("345600"), &keeps("1209600")).is_none());
+    }
+
+    #[test]
+    fn the_redrive_policy_names_the_target() {
+        let policy = r#"{"deadLetterTargetArn":"arn:aws:sqs:r:1:dead","maxReceiveCount":"3"}"#;
+        let attributes = Attributes::from([("RedrivePolicy".to_owned(), policy.to_owned())]);
         assert_eq!(
-            region("https://sqs.eu-central-1.amazonaws.com/1/q").as_deref(),
-            Some("eu-central-1")
+            redrive_target(&attributes).as_deref(),
+            Some("arn:aws:sqs:r:1:dead")
         );
-        assert_eq!(region("http://localhost:4566/1/q"), None);
+        assert_eq!(redrive_target(&Attributes::new()), None);
     }
 }

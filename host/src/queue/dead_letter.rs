@@ -1,12 +1,10 @@
 //! The dead-letter queue: a copy of a rejected message, with what is known.
 
-use aws_sdk_sqs::primitives::Blob;
-use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
+use std::sync::Arc;
 
 use super::budget::BODY_BYTES_MAX;
-use super::client::{self, Queue};
+use super::calls::{BATCH_ENTRIES_MAX, DeadLetterCalls, Letter};
 use super::error::QueueError;
-use super::lease::BATCH_ENTRIES_MAX;
 use crate::message::{Attribute, AttributeValue, Message};
 use crate::verdict::Rejection;
 
@@ -34,9 +32,9 @@ pub(super) fn is_ours(name: &str) -> bool {
 /// The dead-letter queue.
 #[derive(Clone, Debug)]
 pub struct DeadLetterQueue {
-    queue: Queue,
-    url: String,
-    fifo: bool,
+    calls: Arc<dyn DeadLetterCalls>,
+    /// The name at the end of its URL.
+    pub name: String,
 }
 
 /// What became of a copy.
@@ -52,38 +50,8 @@ pub enum Sent {
 }
 
 impl DeadLetterQueue {
-    /// The dead-letter queue that is asked for, or else the queue's own.
-    ///
-    /// # Errors
-    /// The queue did not answer, or not with yes.
-    pub async fn find(queue: &Queue, asked: Option<&str>) -> Result<Option<Self>, QueueError> {
-        let url = match asked {
-            Some(url) => Some(url.to_owned()),
-            None => queue.own_dead_letter_url().await?,
-        };
-        let Some(url) = url else { return Ok(None) };
-        if url == queue.url {
-            return Err(QueueError::configuration(
-                "the dead-letter queue is the source queue itself".into(),
-            ));
-        }
-        // Fails here, not at the first rejection, where it does not exist.
-        queue
-            .client
-            .get_queue_attributes()
-            .queue_url(&url)
-            .send()
-            .await?;
-        Ok(Some(Self {
-            queue: queue.clone(),
-            fifo: url.ends_with(".fifo"),
-            url,
-        }))
-    }
-
-    /// The name at the end of the URL, for messages.
-    pub fn name(&self) -> &str {
-        client::name(&self.url)
+    pub(crate) fn new(calls: Arc<dyn DeadLetterCalls>, name: String) -> Self {
+        Self { calls, name }
     }
 
     /// Copies rejected messages; says of each what became of it. `policy` is
@@ -112,24 +80,20 @@ impl DeadLetterQueue {
         policy: &str,
         sent: &mut Vec<Sent>,
     ) -> Result<(), QueueError> {
-        let mut call = self.queue.client.send_message_batch().queue_url(&self.url);
         let mut results = vec![Sent::Unfit; batch.len()];
-        let mut any = false;
+        let (mut letters, mut positions) = (Vec::new(), Vec::new());
         for (position, (message, rejection)) in batch.iter().enumerate() {
             let given = given(message, rejection, policy);
-            if !fits(message, &given) {
-                continue;
+            if fits(message, &given) {
+                letters.push(Letter { message, given });
+                positions.push(position);
+                results[position] = Sent::Accepted;
             }
-            call = call.entries(self.entry(position, message, given)?);
-            results[position] = Sent::Accepted;
-            any = true;
         }
-        if any {
-            let answer = call.send().await?;
-            for failed in &answer.failed {
-                let position: Option<usize> = failed.id.parse().ok();
-                if let Some(result) = position.and_then(|position| results.get_mut(position)) {
-                    *result = match failed.sender_fault {
+        if !letters.is_empty() {
+            for failure in self.calls.send(&letters).await? {
+                if let Some(position) = positions.get(failure.position) {
+                    results[*position] = match failure.refused {
                         true => Sent::Unfit,
                         false => Sent::Failed,
                     };
@@ -138,29 +102,6 @@ impl DeadLetterQueue {
         }
         sent.append(&mut results);
         Ok(())
-    }
-
-    fn entry(
-        &self,
-        position: usize,
-        message: &Message,
-        given: Vec<Attribute>,
-    ) -> Result<SendMessageBatchRequestEntry, QueueError> {
-        let mut entry = SendMessageBatchRequestEntry::builder()
-            .id(position.to_string())
-            .message_body(&message.body);
-        for attribute in message.attributes.iter().cloned().chain(given) {
-            entry = entry.message_attributes(attribute.name.clone(), value(attribute)?);
-        }
-        if self.fifo {
-            let group = message.fifo.as_ref().map(|fifo| fifo.group.clone());
-            entry = entry
-                .message_group_id(group.unwrap_or_else(|| message.origin_id.clone()))
-                .message_deduplication_id(&message.origin_id);
-        }
-        entry
-            .build()
-            .map_err(|_| QueueError::incomplete("a message's body"))
     }
 }
 
@@ -203,17 +144,6 @@ fn batch_len(rejected: &[(&Message, &Rejection)], policy: &str) -> usize {
             bytes <= BODY_BYTES_MAX
         });
     within.count().max(1)
-}
-
-fn value(attribute: Attribute) -> Result<MessageAttributeValue, QueueError> {
-    let value = MessageAttributeValue::builder().data_type(attribute.data_type);
-    let value = match attribute.value {
-        AttributeValue::Text(text) | AttributeValue::Number(text) => value.string_value(text),
-        AttributeValue::Bytes(bytes) => value.binary_value(Blob::new(bytes)),
-    };
-    value
-        .build()
-        .map_err(|_| QueueError::incomplete("an attribute's type"))
 }
 
 #[cfg(test)]

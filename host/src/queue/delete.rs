@@ -1,15 +1,18 @@
 //! Deleting: only with a proof of commit, in batches of ten.
 
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use aws_sdk_sqs::types::DeleteMessageBatchRequestEntry;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
+use super::calls::BATCH_ENTRIES_MAX;
 use super::client::Queue;
 use super::error::QueueError;
-use super::lease::{BATCH_ENTRIES_MAX, Lease, Receipt};
+use super::lease::{Lease, Receipt};
 use crate::backoff::Backoff;
 
 /// How long an incomplete batch waits for more.
@@ -20,18 +23,21 @@ const DELETERS_MAX: usize = 16;
 /// has received the message, and at shutdown one try is always made.
 const TRIES_AFTER_LEASE_MAX: u32 = 1;
 
+/// Failed calls in a row after which the deletions are in trouble.
+const FAILURES_TROUBLE: u32 = 3;
+
 /// Where deletions are asked for. `P` is the proof of commit, which another
 /// module makes: without one a message cannot be deleted.
 pub struct Deletions<P> {
     receipts: mpsc::UnboundedSender<Receipt>,
-    proof: std::marker::PhantomData<fn(P)>,
+    proof: PhantomData<fn(P)>,
 }
 
 impl<P> Clone for Deletions<P> {
     fn clone(&self) -> Self {
         Self {
             receipts: self.receipts.clone(),
-            proof: std::marker::PhantomData,
+            proof: PhantomData,
         }
     }
 }
@@ -48,21 +54,35 @@ impl<P> Deletions<P> {
     }
 }
 
+/// Told how deletion goes: `Some` when it is in trouble, `None` when it works.
+pub type Trouble = Arc<dyn Fn(Option<&QueueError>) + Send + Sync>;
+
 /// Deletes what it is asked to, until nobody can ask any more.
 pub struct Deleter {
-    queue: Queue,
     receipts: mpsc::UnboundedReceiver<Receipt>,
+    worker: Arc<Calls>,
+}
+
+struct Calls {
+    queue: Queue,
+    trouble: Trouble,
+    failures: AtomicU32,
 }
 
 impl Deleter {
     /// A deleter, and where to ask it.
-    pub fn new<P>(queue: Queue) -> (Self, Deletions<P>) {
+    pub fn new<P>(queue: Queue, trouble: Trouble) -> (Self, Deletions<P>) {
         let (sender, receipts) = mpsc::unbounded_channel();
         let deletions = Deletions {
             receipts: sender,
-            proof: std::marker::PhantomData,
+            proof: PhantomData,
         };
-        (Self { queue, receipts }, deletions)
+        let worker = Arc::new(Calls {
+            queue,
+            trouble,
+            failures: AtomicU32::new(0),
+        });
+        (Self { receipts, worker }, deletions)
     }
 
     /// Runs until every `Deletions` is dropped and all is deleted, or given up
@@ -75,8 +95,8 @@ impl Deleter {
             while calls.len() >= DELETERS_MAX {
                 given_up += joined(calls.join_next().await);
             }
-            let queue = self.queue.clone();
-            calls.spawn(async move { delete_batch(&queue, batch).await });
+            let worker = Arc::clone(&self.worker);
+            calls.spawn(async move { worker.delete(batch).await });
         }
         while !calls.is_empty() {
             given_up += joined(calls.join_next().await);
@@ -105,58 +125,55 @@ fn joined(joined: Option<Result<u64, tokio::task::JoinError>>) -> u64 {
     joined.map_or(0, |joined| joined.unwrap_or(1))
 }
 
-/// Deletes up to ten messages; gives how many were given up.
-async fn delete_batch(queue: &Queue, mut batch: Vec<Receipt>) -> u64 {
-    let mut given_up = 0;
-    let mut backoff = Backoff::default();
-    let mut tries_after_lease = 0;
-    loop {
-        if let Ok(failures) = queue.delete(&batch).await {
-            let mut kept = Vec::new();
-            for (position, receipt) in batch.into_iter().enumerate() {
-                match failures.iter().find(|failure| failure.position == position) {
-                    None => drop(receipt.permit),
-                    // A handle that is refused will be refused again.
-                    Some(failure) if failure.refused => given_up += 1,
-                    Some(_) => kept.push(receipt),
+impl Calls {
+    /// Deletes up to ten messages; gives how many were given up.
+    async fn delete(&self, mut batch: Vec<Receipt>) -> u64 {
+        let mut given_up = 0;
+        let mut backoff = Backoff::default();
+        let mut tries_after_lease = 0;
+        loop {
+            let handles: Vec<&str> = batch
+                .iter()
+                .map(|receipt| receipt.handle.as_str())
+                .collect();
+            let answer = self.queue.calls.delete(&handles).await;
+            self.tell(answer.as_ref().err());
+            if let Ok(failures) = answer {
+                let mut kept = Vec::new();
+                for (position, receipt) in batch.into_iter().enumerate() {
+                    match failures.iter().find(|failure| failure.position == position) {
+                        None => drop(receipt.permit),
+                        // A handle that is refused will be refused again.
+                        Some(failure) if failure.refused => given_up += 1,
+                        Some(_) => kept.push(receipt),
+                    }
+                }
+                batch = kept;
+            }
+            let now = Instant::now();
+            if batch.iter().all(|receipt| receipt.deadline <= now) {
+                tries_after_lease += 1;
+            }
+            if batch.is_empty() || tries_after_lease > TRIES_AFTER_LEASE_MAX {
+                return given_up + batch.len() as u64;
+            }
+            backoff.wait().await;
+        }
+    }
+
+    /// Trouble is told once it lasts, and its end at the first success.
+    fn tell(&self, error: Option<&QueueError>) {
+        match error {
+            None => {
+                if self.failures.swap(0, Ordering::Relaxed) >= FAILURES_TROUBLE {
+                    (self.trouble)(None);
                 }
             }
-            batch = kept;
+            Some(error) => {
+                if self.failures.fetch_add(1, Ordering::Relaxed) + 1 >= FAILURES_TROUBLE {
+                    (self.trouble)(Some(error));
+                }
+            }
         }
-        let now = Instant::now();
-        if batch.iter().all(|receipt| receipt.deadline <= now) {
-            tries_after_lease += 1;
-        }
-        if batch.is_empty() || tries_after_lease > TRIES_AFTER_LEASE_MAX {
-            return given_up + batch.len() as u64;
-        }
-        backoff.wait().await;
-    }
-}
-
-struct Failure {
-    position: usize,
-    refused: bool,
-}
-
-impl Queue {
-    async fn delete(&self, batch: &[Receipt]) -> Result<Vec<Failure>, QueueError> {
-        let mut call = self.client.delete_message_batch().queue_url(&self.url);
-        for (position, receipt) in batch.iter().enumerate() {
-            let entry = DeleteMessageBatchRequestEntry::builder()
-                .id(position.to_string())
-                .receipt_handle(&receipt.handle)
-                .build()
-                .map_err(|_| QueueError::incomplete("a receipt handle"))?;
-            call = call.entries(entry);
-        }
-        let answer = call.send().await?;
-        let failures = answer.failed.iter().filter_map(|failed| {
-            Some(Failure {
-                position: failed.id.parse().ok()?,
-                refused: failed.sender_fault,
-            })
-        });
-        Ok(failures.collect())
     }
 }

@@ -5,42 +5,45 @@
 //! and never after its end.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use aws_sdk_sqs::types::ChangeMessageVisibilityBatchRequestEntry;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::budget::Permit;
+use super::calls::BATCH_ENTRIES_MAX;
 use super::client::Queue;
 use super::error::QueueError;
+use super::timing::Timing;
 
-/// Entries of one batch call (SQS quota).
-pub(super) const BATCH_ENTRIES_MAX: usize = 10;
-/// Between a message's hiding and its arrival here: an answer's way back.
-const ANSWER_ALLOWANCE_MS: u64 = 1_000;
 /// Extension calls at a time, so that ten thousand leases cannot fall behind:
 /// at 50 ms a call, 16 callers extend 3,200 messages a second.
 const EXTENDERS_MAX: usize = 16;
-/// The longest that a message may be hidden in one piece (SQS quota: 12 h).
-const VISIBILITY_SECS_MAX: u64 = 43_200;
-
 /// The leases of all messages in work.
 #[derive(Clone)]
 pub struct Leases {
-    table: Arc<Mutex<HashMap<String, Entry>>>,
-    visibility: Duration,
+    table: Table,
+    timing: Timing,
+    lost: Arc<AtomicU64>,
 }
+
+type Table = Arc<Mutex<HashMap<String, Entry>>>;
 
 struct Entry {
     handle: String,
     deadline: Instant,
+    /// The end of what SQS allows, however often it is extended.
+    end: Instant,
+    /// Whether its loss has been counted.
+    lost: bool,
 }
 
 /// One message's lease. Dropping it lets it run out: the message comes back.
 pub struct Lease {
     id: String,
-    table: Arc<Mutex<HashMap<String, Entry>>>,
+    table: Table,
     permit: Option<Permit>,
     ended: bool,
 }
@@ -52,18 +55,28 @@ pub(super) struct Receipt {
     pub(super) permit: Option<Permit>,
 }
 
+/// A lease to be extended.
+#[derive(Clone)]
+struct Due {
+    id: String,
+    handle: String,
+    by: Duration,
+}
+
 impl Leases {
-    /// An empty table for a queue with this visibility timeout.
-    pub fn new(visibility: Duration) -> Self {
+    /// An empty table.
+    pub fn new(timing: Timing) -> Self {
         Self {
             table: Arc::default(),
-            visibility,
+            timing,
+            lost: Arc::default(),
         }
     }
 
-    /// How long an answer may have been on its way.
-    pub(super) fn answer_allowance(&self) -> Duration {
-        Duration::from_millis(ANSWER_ALLOWANCE_MS).min(self.visibility / 4)
+    /// How many leases ran out while their messages were in work. Such a
+    /// message may be in work elsewhere too; the ledger lets one of them win.
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
     }
 
     /// Takes a lease; none where the message is in work already, whose lease
@@ -77,7 +90,9 @@ impl Leases {
     ) -> Option<Lease> {
         let entry = Entry {
             handle,
-            deadline: hidden_since + self.visibility,
+            deadline: hidden_since + self.timing.lease,
+            end: hidden_since + self.timing.hidden_max,
+            lost: false,
         };
         let known = lock(&self.table).insert(id.to_owned(), entry).is_some();
         (!known).then(|| Lease {
@@ -89,9 +104,9 @@ impl Leases {
     }
 
     /// Extends leases for as long as it is polled. A lease is due when a third
-    /// of it is spent, so that two more tries fit into what is left.
+    /// of it is spent, so that more tries fit into what is left.
     pub async fn keep(self, queue: Queue) {
-        let mut ticks = interval((self.visibility / 6).max(Duration::from_millis(200)));
+        let mut ticks = interval(self.timing.extension_tick);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
@@ -100,14 +115,9 @@ impl Leases {
     }
 
     async fn extend_due(&self, queue: &Queue) {
-        let due_by = Instant::now() + self.visibility * 2 / 3;
-        let due: Vec<(String, String)> = lock(&self.table)
-            .iter()
-            .filter(|(_, entry)| entry.deadline < due_by)
-            .map(|(id, entry)| (id.clone(), entry.handle.clone()))
-            .collect();
+        let due = self.due(Instant::now());
         let mut chunks = due.chunks(BATCH_ENTRIES_MAX);
-        let mut extenders = tokio::task::JoinSet::new();
+        let mut extenders = JoinSet::new();
         loop {
             while extenders.len() < EXTENDERS_MAX
                 && let Some(chunk) = chunks.next()
@@ -121,22 +131,47 @@ impl Leases {
         }
     }
 
+    /// The leases of which a third is spent, and by how much SQS lets each be
+    /// extended: whole seconds, within 12 hours in all.
+    fn due(&self, now: Instant) -> Vec<Due> {
+        let due_by = now + self.timing.lease - self.timing.extension_due;
+        let mut due = Vec::new();
+        for (id, entry) in lock(&self.table).iter_mut() {
+            if entry.deadline <= now && !std::mem::replace(&mut entry.lost, true) {
+                self.lost.fetch_add(1, Ordering::Relaxed);
+            }
+            let left = entry.end.saturating_duration_since(now);
+            let by = Duration::from_secs(self.timing.lease.min(left).as_secs());
+            if entry.deadline < due_by && now + by > entry.deadline.max(now) {
+                due.push(Due {
+                    id: id.clone(),
+                    handle: entry.handle.clone(),
+                    by,
+                });
+            }
+        }
+        due
+    }
+
     /// Extends up to ten leases. What fails is due again at the next tick.
-    async fn extend(&self, queue: &Queue, due: &[(String, String)]) {
+    async fn extend(&self, queue: &Queue, due: &[Due]) {
         let asked = Instant::now();
-        let handles = due.iter().map(|(_, handle)| handle.as_str());
-        let Ok(failed) = queue.change_visibility(handles, self.visibility).await else {
+        let entries: Vec<(&str, Duration)> = due
+            .iter()
+            .map(|due| (due.handle.as_str(), due.by))
+            .collect();
+        let Ok(failures) = queue.calls.hide(&entries).await else {
             return;
         };
         let mut table = lock(&self.table);
-        for (index, (id, handle)) in due.iter().enumerate() {
-            if failed.contains(&index) {
-                continue;
-            }
-            if let Some(entry) = table.get_mut(id)
-                && entry.handle == *handle
+        for (position, due) in due.iter().enumerate() {
+            let failed = failures.iter().any(|failure| failure.position == position);
+            if let Some(entry) = table.get_mut(&due.id)
+                && !failed
+                && entry.handle == due.handle
             {
-                entry.deadline = entry.deadline.max(asked + self.visibility);
+                entry.deadline = entry.deadline.max(asked + due.by);
+                entry.lost = false;
             }
         }
     }
@@ -171,7 +206,7 @@ impl std::fmt::Debug for Lease {
     }
 }
 
-fn lock(table: &Mutex<HashMap<String, Entry>>) -> MutexGuard<'_, HashMap<String, Entry>> {
+fn lock(table: &Table) -> MutexGuard<'_, HashMap<String, Entry>> {
     table.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -185,35 +220,13 @@ impl Queue {
     pub async fn release(&self, leases: Vec<Lease>, hidden: Duration) -> Result<(), QueueError> {
         let receipts: Vec<Receipt> = leases.into_iter().filter_map(Lease::end).collect();
         for chunk in receipts.chunks(BATCH_ENTRIES_MAX) {
-            let handles = chunk.iter().map(|receipt| receipt.handle.as_str());
-            self.change_visibility(handles, hidden).await?;
+            let entries: Vec<(&str, Duration)> = chunk
+                .iter()
+                .map(|receipt| (receipt.handle.as_str(), hidden))
+                .collect();
+            self.calls.hide(&entries).await?;
         }
         Ok(())
-    }
-
-    /// Gives the positions of the entries that failed.
-    async fn change_visibility(
-        &self,
-        handles: impl Iterator<Item = &str>,
-        hidden: Duration,
-    ) -> Result<Vec<usize>, QueueError> {
-        let seconds = hidden.as_secs().min(VISIBILITY_SECS_MAX) as i32;
-        let mut call = self
-            .client
-            .change_message_visibility_batch()
-            .queue_url(&self.url);
-        for (position, handle) in handles.enumerate() {
-            let entry = ChangeMessageVisibilityBatchRequestEntry::builder()
-                .id(position.to_string())
-                .receipt_handle(handle)
-                .visibility_timeout(seconds)
-                .build()
-                .map_err(|_| QueueError::incomplete("a receipt handle"))?;
-            call = call.entries(entry);
-        }
-        let answer = call.send().await?;
-        let failed = answer.failed.iter();
-        Ok(failed.filter_map(|entry| entry.id.parse().ok()).collect())
     }
 }
 
@@ -222,7 +235,11 @@ mod tests {
     use super::super::budget::Budget;
     use super::*;
 
-    const VISIBILITY: Duration = Duration::from_secs(30);
+    const LEASE: Duration = Duration::from_secs(30);
+
+    fn timing() -> Timing {
+        Timing::new(LEASE, Duration::from_secs(20))
+    }
 
     async fn permit() -> Permit {
         let mut reservation = Budget::new(10, 0).reserve().await.expect("room");
@@ -231,7 +248,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_newest_handle_is_the_one_that_ends_a_lease() {
-        let leases = Leases::new(VISIBILITY);
+        let leases = Leases::new(timing());
         let now = Instant::now();
         let lease = leases.take("m", "old".into(), now, permit().await);
         let again = leases.take("m", "new".into(), now, permit().await);
@@ -242,7 +259,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_ended_or_dropped_lease_is_extended_no_more() {
-        let leases = Leases::new(VISIBILITY);
+        let leases = Leases::new(timing());
         let now = Instant::now();
         let ended = leases.take("a", "h".into(), now, permit().await);
         let dropped = leases.take("b", "h".into(), now, permit().await);
@@ -250,5 +267,32 @@ mod tests {
         assert!(ended.and_then(Lease::end).is_some());
         drop(dropped);
         assert!(lock(&leases.table).is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_lease_is_due_after_a_third_and_never_beyond_twelve_hours() {
+        let leases = Leases::new(timing());
+        let now = Instant::now();
+        let _lease = leases.take("m", "h".into(), now, permit().await);
+        assert!(leases.due(now + LEASE / 3).is_empty());
+        let due = leases.due(now + LEASE / 3 + Duration::from_secs(1));
+        assert_eq!(due.len(), 1);
+        assert_eq!(due[0].by, LEASE);
+        let hours = timing().hidden_max;
+        let due = leases.due(now + hours - Duration::from_secs(10));
+        assert_eq!(due[0].by, Duration::from_secs(10), "what SQS still allows");
+        assert!(leases.due(now + hours).is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_lease_that_runs_out_is_counted_once() {
+        let leases = Leases::new(timing());
+        let now = Instant::now();
+        let _lease = leases.take("m", "h".into(), now, permit().await);
+        leases.due(now + LEASE / 2);
+        assert_eq!(leases.lost(), 0);
+        leases.due(now + LEASE);
+        leases.due(now + LEASE * 2);
+        assert_eq!(leases.lost(), 1);
     }
 }

@@ -5,20 +5,27 @@
 //! the one that is used; a deletion consumes the lease and a proof of commit.
 //! What a message means is not known here.
 
+mod aws;
 mod backlog;
 mod budget;
+mod calls;
 mod client;
 mod dead_letter;
 mod delete;
 mod error;
 mod lease;
 mod receive;
+mod timing;
 
 pub use backlog::Backlog;
 pub use budget::{BODY_BYTES_MAX, Budget, Reservation};
-pub use client::{Queue, QueueSettings};
+pub use calls::{
+    Answer, DeadLetterCalls, EntryFailure, Letter, Poll, Received, ReceivedMessage, SourceCalls,
+};
+pub use client::{Found, Queue, QueueSettings};
 pub use dead_letter::{DeadLetterQueue, Sent};
-pub use delete::{Deleter, Deletions};
+pub use delete::{Deleter, Deletions, Trouble};
 pub use error::QueueError;
 pub use lease::{Lease, Leases};
-pub use receive::{Delivery, RECEIVE_MESSAGES_MAX};
+pub use receive::{Deliveries, Delivery, RECEIVE_MESSAGES_MAX};
+pub use timing::Timing;

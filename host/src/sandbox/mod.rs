@@ -20,4 +20,4 @@ pub use limits::{
     BATCH_MS_DEFAULT, Isolation, Limits, MEMORY_MIB_DEFAULT, MESSAGE_MS_DEFAULT,
     RESULT_KIB_DEFAULT, ROWS_PER_MESSAGE_DEFAULT,
 };
-pub use threads::SandboxThreads;
+pub use threads::{Judge, Judged, Judging, SandboxThreads};

@@ -3,8 +3,10 @@
 //! A call into a guest may take its whole time limit; on a thread of the
 //! runtime it would stop leases from being extended.
 
+use std::future::Future;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 
@@ -13,6 +15,16 @@ use tokio::sync::oneshot;
 use super::component::Sandbox;
 use crate::message::Message;
 use crate::verdict::{Reason, Verdict};
+
+/// Whatever gives verdicts on batches.
+pub trait Judge: Send + Sync {
+    /// Gives each message its verdict, in order, and the messages back. None
+    /// at all where the judge itself broke.
+    fn judge(&self, messages: Vec<Message>) -> Judging<'_>;
+}
+
+/// A batch on its way to its verdicts.
+pub type Judging<'a> = Pin<Box<dyn Future<Output = Judged> + Send + 'a>>;
 
 /// Threads that judge batches with one sandbox.
 pub struct SandboxThreads {
@@ -44,15 +56,14 @@ impl SandboxThreads {
         }
         Ok(Self { work })
     }
+}
 
-    /// Judges a batch on one of the threads.
-    pub async fn judge(&self, messages: Vec<Message>) -> Judged {
+impl Judge for SandboxThreads {
+    fn judge(&self, messages: Vec<Message>) -> Judging<'_> {
         let (judged, verdicts) = oneshot::channel();
-        let sent = self.work.send(Work { messages, judged });
-        debug_assert!(sent.is_ok(), "the threads live as long as their sender");
-        // A thread answers whatever happens (see `run`); were it gone all the
-        // same, no verdict leaves the messages to be handed back.
-        verdicts.await.unwrap_or_default()
+        // Refused only where every thread is gone; the answer then is too.
+        let _ = self.work.send(Work { messages, judged });
+        Box::pin(async move { verdicts.await.unwrap_or_default() })
     }
 }
 

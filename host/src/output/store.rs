@@ -1,0 +1,33 @@
+//! What a pipeline asks of a database, whichever connection it has at the time.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use super::error::DatabaseError;
+use super::key::Key;
+use super::write::{Committed, Entry};
+
+/// The answer of a store, on its way.
+pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, DatabaseError>> + Send + 'a>>;
+
+/// One worker's way into the ledger and the target table. It connects when it
+/// has to; an error without an answer leaves open whether a batch is committed,
+/// and the same batch again gives the same rows.
+pub trait Store: Send + Sync {
+    /// Commits a batch: all of it, or nothing. Gives, for each entry, the
+    /// proof. No key stands twice in a batch, and entries are sorted by key, so
+    /// that two hosts with the same messages wait for each other instead of
+    /// deadlocking.
+    fn write<'a>(&'a mut self, entries: &'a [Entry<'a>]) -> Reply<'a, Vec<Committed>>;
+
+    /// Looks up which messages are settled for good already, stored or
+    /// skipped: those need no verdict any more. Gives the proof for each.
+    fn settled<'a>(&'a mut self, keys: &'a [Key]) -> Reply<'a, Vec<Option<Committed>>>;
+
+    /// Removes ledger entries older than `days`, a bounded number of them;
+    /// gives how many.
+    fn prune(&mut self, days: u32) -> Reply<'_, u64>;
+
+    /// Says goodbye to the database.
+    fn close(self: Box<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+}

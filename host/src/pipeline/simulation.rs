@@ -1,0 +1,766 @@
+//! The delivery core against a model: no network, a clock of its own.
+//!
+//! A queue and a database that live in memory stand in for the real ones, as
+//! strict as those are: only the newest handle counts, visibility runs on the
+//! clock, an answer may be lost before or after its effect. Random schedules of
+//! messages, faults, stops and crashes are run to their end. I2 and I3 are
+//! checked at every effect, I1, I5 and I6 at the end of every life.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::{Parts, Shape, Until, run};
+use crate::message::{Fifo, Message};
+use crate::output::{Committed, DatabaseError, Decision, Entry, Key, Reply, Store, TableName};
+use crate::queue::{
+    Answer, Backlog, DeadLetterCalls, DeadLetterQueue, EntryFailure, Letter, Poll, Queue,
+    QueueError, Received, ReceivedMessage, SourceCalls, Timing,
+};
+use crate::sandbox::{Judge, Judging};
+use crate::shutdown::shutdown;
+use crate::summary::Counts;
+use crate::verdict::{Reason, Verdict};
+
+/// Within this much simulated time everything must have recovered by itself.
+const RECOVERY_SECS_MAX: u64 = 6 * 3_600;
+/// After a stop is asked for, within this much everything must have ended.
+const DRAIN_SECS_MAX: u64 = 120;
+/// The queue's visibility timeout.
+const VISIBILITY_SECS: u64 = 30;
+/// Messages in work at most.
+const IN_WORK_MAX: usize = 40;
+
+/// What becomes of a message when all goes well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Good,
+    Skipped,
+    Rejected,
+    /// The database refuses it with a record's code.
+    Refused,
+    /// The database refuses it with a code that says nothing by itself.
+    Poison,
+}
+
+/// What befalls a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    /// It fails, and nothing has happened.
+    Before,
+    /// It fails, and everything has happened: the answer is lost.
+    After,
+    /// It never answers.
+    Hang,
+    /// One entry fails (of a batch call), or a moment's conflict (of a write).
+    Part,
+    /// The environment is at fault.
+    Environment,
+}
+
+/// The calls that faults befall.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Call {
+    Receive,
+    Delete,
+    Hide,
+    Send,
+    Write,
+    Look,
+}
+
+/// How one life of the host ends.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    /// A stop is asked for after so many milliseconds.
+    Stop(u64),
+    /// It is killed after so many milliseconds.
+    Kill(u64),
+}
+
+#[derive(Clone, Debug)]
+struct Schedule {
+    messages: Vec<(Kind, u8)>,
+    fifo: bool,
+    dead_letter_queue: bool,
+    faults: Vec<(Call, u32, Fault)>,
+    ends: Vec<End>,
+}
+
+struct Simulated {
+    id: String,
+    kind: Kind,
+    group: u8,
+    visible_at: Instant,
+    /// The newest handle's number.
+    handle: u64,
+    receive_count: u32,
+    deleted: bool,
+}
+
+#[derive(Default)]
+struct State {
+    messages: Vec<Simulated>,
+    fifo: bool,
+    faults: HashMap<Call, BTreeMap<u32, Fault>>,
+    calls: HashMap<Call, u32>,
+    handles: u64,
+    ledger: HashMap<Key, (&'static str, String)>,
+    /// The ids of messages whose rows are in the table, in order.
+    rows: Vec<String>,
+    dead_letters: HashSet<String>,
+    violations: Vec<String>,
+    in_flight_max: usize,
+}
+
+/// The world that outlives the host's lives.
+#[derive(Clone)]
+struct World(Arc<Mutex<State>>);
+
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("World")
+    }
+}
+
+impl World {
+    fn new(schedule: &Schedule) -> Self {
+        let now = Instant::now();
+        let messages = schedule.messages.iter().enumerate();
+        let mut state = State {
+            fifo: schedule.fifo,
+            messages: messages
+                .map(|(number, (kind, group))| Simulated {
+                    id: format!("{number:03}"),
+                    kind: *kind,
+                    group: *group,
+                    visible_at: now,
+                    handle: 0,
+                    receive_count: 0,
+                    deleted: false,
+                })
+                .collect(),
+            ..State::default()
+        };
+        for (call, number, fault) in &schedule.faults {
+            let faults = state.faults.entry(*call).or_default();
+            faults.insert(*number, *fault);
+        }
+        Self(Arc::new(Mutex::new(state)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a call; gives the fault that befalls it.
+    fn befall(&self, call: Call) -> Option<Fault> {
+        let mut state = self.lock();
+        let number = state.calls.entry(call).or_default();
+        let this = *number;
+        *number += 1;
+        state.faults.get(&call)?.get(&this).copied()
+    }
+
+    /// A call to the queue, with what befalls it.
+    async fn asked<T>(
+        &self,
+        call: Call,
+        effect: impl FnOnce(&mut State, bool) -> T,
+    ) -> Result<T, QueueError> {
+        sleep(Duration::from_millis(5)).await;
+        let lost = || QueueError::refused("anything");
+        match self.befall(call) {
+            None => Ok(effect(&mut self.lock(), false)),
+            Some(Fault::Part) => Ok(effect(&mut self.lock(), true)),
+            Some(Fault::After) => {
+                effect(&mut self.lock(), false);
+                Err(lost())
+            }
+            Some(Fault::Hang) => {
+                // The client's own limit ends it.
+                sleep(Duration::from_secs(8)).await;
+                Err(lost())
+            }
+            Some(Fault::Before | Fault::Environment) => Err(lost()),
+        }
+    }
+}
+
+impl State {
+    fn receive(&mut self, visibility: Duration, twice: bool) -> Received {
+        let now = Instant::now();
+        let mut received = Received::default();
+        let mut closed: HashSet<u8> = HashSet::new();
+        if self.fifo {
+            let taken = self
+                .messages
+                .iter()
+                .filter(|m| !m.deleted && m.visible_at > now);
+            closed.extend(taken.map(|message| message.group));
+        }
+        for message in &mut self.messages {
+            let takes = !message.deleted && message.visible_at <= now;
+            if !takes || closed.contains(&message.group) || received.messages.len() >= 10 {
+                continue;
+            }
+            message.visible_at = now + visibility;
+            message.receive_count += 1;
+            for _ in 0..if twice { 2 } else { 1 } {
+                self.handles += 1;
+                message.handle = self.handles;
+                received.messages.push(ReceivedMessage {
+                    message: Message {
+                        queue_id: message.id.clone(),
+                        origin_id: message.id.clone(),
+                        body: format!("{:?}", message.kind),
+                        sent_ms: 0,
+                        attributes: Vec::new(),
+                        fifo: self.fifo.then(|| Fifo {
+                            group: message.group.to_string(),
+                        }),
+                    },
+                    handle: self.handles.to_string(),
+                    receive_count: message.receive_count,
+                });
+            }
+        }
+        received.messages.truncate(10);
+        let hidden = |m: &&Simulated| !m.deleted && m.visible_at > now;
+        let in_flight = self.messages.iter().filter(hidden).count();
+        self.in_flight_max = self.in_flight_max.max(in_flight);
+        received
+    }
+
+    /// Only the newest handle finds its message; an older one "succeeds".
+    fn find(&mut self, handle: &str) -> Option<&mut Simulated> {
+        let messages = self.messages.iter_mut();
+        let mut found = messages.filter(|m| m.handle.to_string() == handle && !m.deleted);
+        found.next()
+    }
+
+    fn delete(&mut self, handles: &[String], part: bool) -> Vec<EntryFailure> {
+        for handle in &handles[usize::from(part)..] {
+            let Some(message) = self.find(handle) else {
+                continue;
+            };
+            message.deleted = true;
+            let (id, kind) = (message.id.clone(), message.kind);
+            let outcome = self.ledger.values().find(|(_, its)| *its == id);
+            let outcome = outcome.map(|(outcome, _)| *outcome);
+            match outcome {
+                None => self
+                    .violations
+                    .push(format!("I3: {id} ({kind:?}) deleted uncommitted")),
+                Some("rejected") if !self.dead_letters.contains(&id) => {
+                    self.violations
+                        .push(format!("I1: {id} rejected, deleted, nowhere"));
+                }
+                Some("stored") if !self.rows.contains(&id) => {
+                    self.violations
+                        .push(format!("I1: {id} in the ledger, not in the table"));
+                }
+                Some(_) => {}
+            }
+        }
+        failed_first(part)
+    }
+
+    fn hide(&mut self, entries: &[(String, Duration)], part: bool) -> Vec<EntryFailure> {
+        let now = Instant::now();
+        for (handle, hidden) in &entries[usize::from(part)..] {
+            if let Some(message) = self.find(handle) {
+                message.visible_at = now + *hidden;
+            }
+        }
+        failed_first(part)
+    }
+
+    fn write(&mut self, entries: &[Owned]) -> Result<Vec<Committed>, DatabaseError> {
+        let kind = |id: &str| self.messages.iter().find(|m| m.id == id).map(|m| m.kind);
+        let stored = entries.iter().filter(|entry| entry.outcome == "stored");
+        for entry in stored {
+            match kind(&entry.id) {
+                Some(Kind::Refused) => return Err(DatabaseError::simulated(Some("22001"))),
+                Some(Kind::Poison) => return Err(DatabaseError::simulated(Some("P0001"))),
+                _ => {}
+            }
+        }
+        let mut by_place: Vec<(usize, String)> = Vec::new();
+        let mut committed = Vec::new();
+        for entry in entries {
+            let settled = self.ledger.get(&entry.key);
+            let duplicate = settled.is_some_and(|(outcome, _)| *outcome != "rejected");
+            if !duplicate {
+                self.ledger
+                    .insert(entry.key, (entry.outcome, entry.id.clone()));
+                if entry.outcome == "stored" {
+                    by_place.push((entry.place, entry.id.clone()));
+                }
+            }
+            committed.push(Committed::simulated(duplicate));
+        }
+        by_place.sort();
+        for (_, id) in by_place {
+            if self.rows.contains(&id) {
+                self.violations.push(format!("I2: a second row of {id}"));
+            }
+            self.rows.push(id);
+        }
+        Ok(committed)
+    }
+}
+
+fn failed_first(part: bool) -> Vec<EntryFailure> {
+    let first = EntryFailure {
+        position: 0,
+        refused: false,
+    };
+    part.then_some(first).into_iter().collect()
+}
+
+impl SourceCalls for World {
+    fn receive<'a>(&'a self, poll: Poll, _attempt: &'a str) -> Answer<'a, Received> {
+        Box::pin(async move {
+            let until = Instant::now() + poll.wait;
+            loop {
+                let received = self
+                    .asked(Call::Receive, |state, part| {
+                        state.receive(poll.visibility, part)
+                    })
+                    .await?;
+                if !received.messages.is_empty() || Instant::now() >= until {
+                    return Ok(received);
+                }
+                sleep(Duration::from_millis(200)).await;
+            }
+        })
+    }
+
+    fn delete<'a>(&'a self, handles: &'a [&'a str]) -> Answer<'a, Vec<EntryFailure>> {
+        let handles: Vec<String> = handles.iter().map(ToString::to_string).collect();
+        Box::pin(async move {
+            self.asked(Call::Delete, |state, part| state.delete(&handles, part))
+                .await
+        })
+    }
+
+    fn hide<'a>(&'a self, entries: &'a [(&'a str, Duration)]) -> Answer<'a, Vec<EntryFailure>> {
+        let entries: Vec<(String, Duration)> = entries
+            .iter()
+            .map(|(handle, hidden)| ((*handle).to_owned(), *hidden))
+            .collect();
+        Box::pin(async move {
+            self.asked(Call::Hide, |state, part| state.hide(&entries, part))
+                .await
+        })
+    }
+
+    fn backlog(&self) -> Answer<'_, Backlog> {
+        Box::pin(async move {
+            self.asked(Call::Look, |state, _| {
+                let now = Instant::now();
+                let left = || state.messages.iter().filter(|m| !m.deleted);
+                Backlog {
+                    visible: left().filter(|m| m.visible_at <= now).count() as u64,
+                    in_flight: left().filter(|m| m.visible_at > now).count() as u64,
+                    delayed: 0,
+                }
+            })
+            .await
+        })
+    }
+}
+
+impl DeadLetterCalls for World {
+    fn send<'a>(&'a self, letters: &'a [Letter<'a>]) -> Answer<'a, Vec<EntryFailure>> {
+        Box::pin(async move {
+            self.asked(Call::Send, |state, part| {
+                for letter in &letters[usize::from(part)..] {
+                    state.dead_letters.insert(letter.message.origin_id.clone());
+                }
+                failed_first(part)
+            })
+            .await
+        })
+    }
+}
+
+/// An entry without its borrows.
+struct Owned {
+    key: Key,
+    id: String,
+    place: usize,
+    outcome: &'static str,
+}
+
+impl Store for World {
+    fn write<'a>(&'a mut self, entries: &'a [Entry<'a>]) -> Reply<'a, Vec<Committed>> {
+        assert!(entries.is_sorted_by(|one, next| one.key < next.key));
+        let entries: Vec<Owned> = entries
+            .iter()
+            .map(|entry| Owned {
+                key: entry.key,
+                id: entry.message_id.to_owned(),
+                place: entry.place,
+                outcome: match entry.decision {
+                    Decision::Store(_) => "stored",
+                    Decision::Skip => "skipped",
+                    Decision::Reject(_) => "rejected",
+                },
+            })
+            .collect();
+        Box::pin(async move {
+            sleep(Duration::from_millis(3)).await;
+            match self.befall(Call::Write) {
+                None => self.lock().write(&entries),
+                Some(Fault::Before) => Err(DatabaseError::simulated(None)),
+                Some(Fault::After) => {
+                    self.lock().write(&entries)?;
+                    Err(DatabaseError::simulated(None))
+                }
+                Some(Fault::Part) => Err(DatabaseError::simulated(Some("40P01"))),
+                Some(Fault::Environment) => Err(DatabaseError::simulated(Some("57P03"))),
+                Some(Fault::Hang) => {
+                    sleep(Duration::from_secs(30)).await;
+                    Err(DatabaseError::simulated(None))
+                }
+            }
+        })
+    }
+
+    fn settled<'a>(&'a mut self, keys: &'a [Key]) -> Reply<'a, Vec<Option<Committed>>> {
+        Box::pin(async move {
+            let state = self.lock();
+            let settled = keys.iter().map(|key| {
+                let outcome = state.ledger.get(key).map(|(outcome, _)| *outcome);
+                let settled = outcome.is_some_and(|outcome| outcome != "rejected");
+                settled.then(|| Committed::simulated(true))
+            });
+            Ok(settled.collect())
+        })
+    }
+
+    fn prune(&mut self, _days: u32) -> Reply<'_, u64> {
+        Box::pin(async { Ok(0) })
+    }
+
+    fn close(self: Box<Self>) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async {})
+    }
+}
+
+/// Judges by the body, which names the message's kind.
+struct ByBody;
+
+impl Judge for ByBody {
+    fn judge(&self, messages: Vec<Message>) -> Judging<'_> {
+        let verdicts = messages
+            .iter()
+            .map(|message| match message.body.as_str() {
+                "Skipped" => Verdict::Skip,
+                "Rejected" => Verdict::Reject(Reason::Malformed.into()),
+                _ => Verdict::Rows(vec![Vec::new()]),
+            })
+            .collect();
+        Box::pin(async move { (messages, verdicts) })
+    }
+}
+
+fn parts(world: &World, schedule: &Schedule) -> Parts {
+    let timing = Timing::new(Duration::from_secs(VISIBILITY_SECS), Duration::from_secs(1));
+    let letters: Arc<dyn DeadLetterCalls> = Arc::new(world.clone());
+    let dead_letter_queue = schedule
+        .dead_letter_queue
+        .then(|| DeadLetterQueue::new(letters, "dead".into()));
+    Parts {
+        queue: Queue::simulated(Arc::new(world.clone()), timing, schedule.fifo),
+        dead_letter_queue,
+        judge: Arc::new(ByBody),
+        stores: vec![Box::new(world.clone()), Box::new(world.clone())],
+        table: TableName {
+            schema: "public".into(),
+            name: "logins".into(),
+        },
+        policy: "policy".into(),
+        event_id: None,
+        shape: Shape {
+            receives: 3,
+            connections: 2,
+            sandbox_threads: 1,
+            batch_messages_max: 7,
+            messages_in_work_max: IN_WORK_MAX,
+            bytes_in_work_max: 64 << 20,
+            ledger_days: 28,
+        },
+    }
+}
+
+/// One life of the host: to its own end, or to the end that befalls it.
+async fn live(world: &World, schedule: &Schedule, end: Option<End>) -> Result<(), String> {
+    let (switch, signal) = shutdown();
+    let counts = Arc::new(Counts::default());
+    let host = run(
+        parts(world, schedule),
+        Until::Empty,
+        (switch.clone(), signal),
+        counts,
+    );
+    let recovered = Duration::from_secs(RECOVERY_SECS_MAX);
+    match end {
+        None => match timeout(recovered, host).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(failure)) => Err(failure.message()),
+            Err(_) => Err("I5: not recovered in time".into()),
+        },
+        Some(End::Stop(ms)) => {
+            let stop = async {
+                sleep(Duration::from_millis(ms)).await;
+                switch.stop();
+                sleep(Duration::from_secs(DRAIN_SECS_MAX)).await;
+            };
+            tokio::select! {
+                _ = host => Ok(()),
+                () = stop => Err("I5: not drained in time".into()),
+            }
+        }
+        Some(End::Kill(ms)) => {
+            // Dropped with everything it has spawned: see `simulate`.
+            let _ = timeout(Duration::from_millis(ms), host).await;
+            Ok(())
+        }
+    }
+}
+
+/// Runs a schedule on a clock of its own; gives what is wrong afterwards.
+fn simulate(schedule: &Schedule) -> Result<(), String> {
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .map_err(|error| error.to_string())
+    };
+    let first = runtime()?;
+    let world = first.block_on(async { World::new(schedule) });
+    drop(first);
+    let ends = schedule.ends.iter().copied().map(Some).chain([None]);
+    for end in ends {
+        // A runtime a life: dropping it kills whatever is still running.
+        let runtime = runtime()?;
+        runtime.block_on(async {
+            world.lock().rebase();
+            live(&world, schedule, end).await
+        })?;
+        drop(runtime);
+        check(&world, schedule)?;
+    }
+    Ok(())
+}
+
+impl State {
+    /// Each runtime's clock begins anew: what is hidden stays hidden for its
+    /// whole timeout, which is the worst case.
+    fn rebase(&mut self) {
+        let now = Instant::now();
+        for message in &mut self.messages {
+            if message.visible_at > now {
+                message.visible_at = now + Duration::from_secs(VISIBILITY_SECS);
+            } else {
+                message.visible_at = now;
+            }
+        }
+    }
+}
+
+fn check(world: &World, schedule: &Schedule) -> Result<(), String> {
+    let state = world.lock();
+    if let Some(violation) = state.violations.first() {
+        return Err(violation.clone());
+    }
+    for message in state.messages.iter().filter(|message| message.deleted) {
+        let settled = state.ledger.values().any(|(_, id)| *id == message.id);
+        if !settled {
+            return Err(format!("I1: {} is gone", message.id));
+        }
+    }
+    // Hidden beside what is in work: what is kept hidden, what died with an
+    // earlier life, and what an answer brought that was lost.
+    let bad = |(kind, _): &&(Kind, u8)| !matches!(kind, Kind::Good | Kind::Skipped);
+    let kept = schedule.messages.iter().filter(bad).count();
+    let lost = schedule
+        .faults
+        .iter()
+        .filter(|(call, ..)| *call == Call::Receive);
+    let in_work = IN_WORK_MAX * (schedule.ends.len() + 1);
+    if state.in_flight_max > in_work + kept + 10 * lost.count() {
+        return Err(format!("I6: {} messages in flight", state.in_flight_max));
+    }
+    if schedule.fifo {
+        in_order(&state, schedule)?;
+    }
+    Ok(())
+}
+
+/// Rows of a group are in the order of sending, and none comes before a
+/// message that is still in the queue.
+fn in_order(state: &State, schedule: &Schedule) -> Result<(), String> {
+    let mut last: HashMap<u8, &str> = HashMap::new();
+    let find = |id: &str| state.messages.iter().find(|message| message.id == id);
+    for id in &state.rows {
+        let Some(message) = find(id) else { continue };
+        if let Some(before) = last.insert(message.group, id)
+            && before > id.as_str()
+        {
+            return Err(format!("order: {id} stored after {before}"));
+        }
+        let stuck = state.messages.iter().find(|other| {
+            let refused = matches!(other.kind, Kind::Rejected | Kind::Refused);
+            refused && other.group == message.group && other.id < *id
+        });
+        if let Some(stuck) = stuck.filter(|_| !schedule.dead_letter_queue) {
+            return Err(format!("order: {id} stored past {}", stuck.id));
+        }
+    }
+    Ok(())
+}
+
+fn schedules() -> impl Strategy<Value = Schedule> {
+    let kind = prop_oneof![
+        8 => Just(Kind::Good),
+        1 => Just(Kind::Skipped),
+        1 => Just(Kind::Rejected),
+        1 => Just(Kind::Refused),
+    ];
+    let fault = prop_oneof![
+        Just(Fault::Before),
+        Just(Fault::After),
+        Just(Fault::Hang),
+        Just(Fault::Part),
+        Just(Fault::Environment),
+    ];
+    let call = prop_oneof![
+        Just(Call::Receive),
+        Just(Call::Delete),
+        Just(Call::Hide),
+        Just(Call::Send),
+        Just(Call::Write),
+        Just(Call::Look),
+    ];
+    let end = prop_oneof![
+        (0_u64..3_000).prop_map(End::Stop),
+        (0_u64..3_000).prop_map(End::Kill),
+    ];
+    (
+        prop::collection::vec((kind, 0_u8..4), 0..60),
+        any::<bool>(),
+        any::<bool>(),
+        prop::collection::vec((call, 0_u32..40, fault), 0..40),
+        prop::collection::vec(end, 0..4),
+    )
+        .prop_map(
+            |(messages, fifo, dead_letter_queue, faults, ends)| Schedule {
+                messages,
+                fifo,
+                dead_letter_queue,
+                faults,
+                ends,
+            },
+        )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(500) })]
+
+    #[test]
+    fn no_schedule_loses_doubles_or_deletes_too_early(schedule in schedules()) {
+        prop_assert_eq!(simulate(&schedule), Ok(()));
+    }
+}
+
+fn schedule(kinds: &[Kind]) -> Schedule {
+    Schedule {
+        messages: kinds.iter().map(|kind| (*kind, 0)).collect(),
+        fifo: false,
+        dead_letter_queue: true,
+        faults: Vec::new(),
+        ends: Vec::new(),
+    }
+}
+
+/// Runs a schedule and shows the world afterwards.
+fn ended(schedule: &Schedule) -> (Vec<String>, HashSet<String>, usize) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let world = World::new(schedule);
+        live(&world, schedule, None).await.expect("ends by itself");
+        check(&world, schedule).expect("all is well");
+        let state = world.lock();
+        let left = state.messages.iter().filter(|m| !m.deleted).count();
+        (state.rows.clone(), state.dead_letters.clone(), left)
+    })
+}
+
+#[test]
+fn a_bad_record_leaves_its_batch_alone() {
+    let mut kinds = [Kind::Good; 20];
+    kinds[7] = Kind::Refused;
+    kinds[11] = Kind::Rejected;
+    let (rows, dead_letters, left) = ended(&schedule(&kinds));
+    assert_eq!((rows.len(), left), (18, 0));
+    assert_eq!(dead_letters, HashSet::from(["007".into(), "011".into()]));
+}
+
+#[test]
+fn a_poisonous_record_is_told_from_a_broken_database_by_its_company() {
+    let mut kinds = [Kind::Good; 5];
+    kinds[2] = Kind::Poison;
+    let (rows, dead_letters, left) = ended(&schedule(&kinds));
+    assert_eq!((rows.len(), left), (4, 0));
+    assert_eq!(dead_letters, HashSet::from(["002".into()]));
+}
+
+#[test]
+fn an_environment_at_fault_dead_letters_nothing() {
+    let mut schedule = schedule(&[Kind::Good; 30]);
+    schedule.faults = (0..25)
+        .map(|number| (Call::Write, number, Fault::Environment))
+        .collect();
+    let (rows, dead_letters, left) = ended(&schedule);
+    assert_eq!((rows.len(), dead_letters.len(), left), (30, 0, 0));
+}
+
+#[test]
+fn a_failing_message_stops_its_own_group_only() {
+    let mut schedule = schedule(&[Kind::Good; 9]);
+    schedule.fifo = true;
+    schedule.dead_letter_queue = false;
+    for (number, message) in schedule.messages.iter_mut().enumerate() {
+        message.1 = (number % 3) as u8;
+    }
+    // The second message of the second group.
+    schedule.messages[4].0 = Kind::Refused;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
+    let rows = runtime.block_on(async {
+        let world = World::new(&schedule);
+        // The later one of the group keeps the queue from being empty.
+        let ended = live(&world, &schedule, Some(End::Stop(20_000))).await;
+        ended.expect("drains");
+        check(&world, &schedule).expect("all is well");
+        world.lock().rows.clone()
+    });
+    assert_eq!(rows.len(), 7, "{rows:?}");
+    assert!(!rows.contains(&"007".to_owned()), "past the failing one");
+}
