@@ -187,8 +187,8 @@ mod tests {
         };
         let settings = Settings::parse("", variable).unwrap();
         assert_eq!(settings.place(), "db.example:6432/logins");
-        let settings = Settings::parse("postgres://other.example/x", variable).unwrap();
-        assert_eq!(settings.place(), "other.example:6432/x");
+        let settings = Settings::parse("postgres://other.example/", variable).unwrap();
+        assert_eq!(settings.place(), "other.example:5432/logins");
     }
 
     #[test]
