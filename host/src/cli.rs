@@ -36,6 +36,9 @@ pub struct Cli {
 /// What can be done beside running the pipeline.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Check everything that a run with the same options depends on, without
+    /// receiving anything.
+    Check(Box<RunArgs>),
     /// Print the statements that create the ledger, for a database
     /// administrator; with --transform, those for the target table too.
     Ddl(DdlArgs),
@@ -69,6 +72,9 @@ pub struct DemoArgs {
     /// Leave queue and database running, and print their URLs.
     #[arg(long)]
     pub keep: bool,
+    /// How the summary is printed.
+    #[arg(long, env = "ETL_HOST_OUTPUT", value_enum, default_value = "text")]
+    pub output: Output,
 }
 
 /// The target table's name in the exercise that this grew out of.
@@ -141,13 +147,7 @@ pub struct RunArgs {
     #[arg(long, env = "ETL_HOST_ISOLATION", value_enum, default_value = "batch")]
     isolation: IsolationArg,
     /// How the summary is printed.
-    #[arg(
-        long,
-        env = "ETL_HOST_OUTPUT",
-        value_enum,
-        default_value = "text",
-        global = true
-    )]
+    #[arg(long, env = "ETL_HOST_OUTPUT", value_enum, default_value = "text")]
     pub output: Output,
     /// For how long a service is waited for at start-up, in seconds.
     #[arg(

@@ -7,7 +7,7 @@ use std::time::Duration;
 use indicatif::ProgressBar;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::{Cli, Command, Output};
+use crate::cli::{Cli, Command, Output, RunArgs};
 use crate::event::Event;
 use crate::exit::{Ends, Failure, Kind};
 use crate::pipeline::{self, Plan, Until};
@@ -24,12 +24,13 @@ const INTERRUPTED: i32 = 130;
 /// # Errors
 /// What ends the program other than well, with its exit code.
 pub fn run(cli: Cli) -> Result<(), Failure> {
-    let output = cli.run.output;
     match cli.command {
+        Some(Command::Check(run)) => check(*run),
         Some(Command::Ddl(ddl)) => print(&ddl.statements()?),
         #[cfg(feature = "demo")]
-        Some(Command::Demo(demo)) => crate::demo::run(demo, output),
+        Some(Command::Demo(demo)) => crate::demo::run(demo),
         None => {
+            let output = cli.run.output;
             let until = cli.run.until();
             let plan = cli.run.plan()?;
             let runtime = tokio::runtime::Runtime::new().ends_as(Kind::Internal)?;
@@ -39,6 +40,22 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
             show(&summary, output)
         }
     }
+}
+
+/// Checks what a run depends on, and prints what it finds.
+fn check(run: RunArgs) -> Result<(), Failure> {
+    let output = run.output;
+    let plan = run.plan()?;
+    let runtime = tokio::runtime::Runtime::new().ends_as(Kind::Internal)?;
+    let report = runtime.block_on(plan.check());
+    match output {
+        Output::Text => print(&report.text())?,
+        Output::Json => {
+            let json = serde_json::to_string(&report).ends_as(Kind::Internal)?;
+            print(&format!("{json}\n"))?;
+        }
+    }
+    report.failure().map_or(Ok(()), Err)
 }
 
 /// Runs the pipeline with signals and progress. None where it is stopped

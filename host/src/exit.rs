@@ -66,3 +66,26 @@ pub fn failure(kind: Kind, message: impl Into<String>) -> Failure {
         error: anyhow::Error::msg(message.into()),
     }
 }
+
+impl From<crate::output::DatabaseError> for Failure {
+    /// Away is 69, refused is 78.
+    fn from(error: crate::output::DatabaseError) -> Self {
+        let kind = kind(error.may_pass());
+        failure(kind, error.to_string())
+    }
+}
+
+impl From<crate::queue::QueueError> for Failure {
+    /// Away is 69, refused is 78.
+    fn from(error: crate::queue::QueueError) -> Self {
+        let kind = kind(error.may_pass());
+        failure(kind, error.to_string())
+    }
+}
+
+fn kind(may_pass: bool) -> Kind {
+    match may_pass {
+        true => Kind::Unavailable,
+        false => Kind::Configuration,
+    }
+}

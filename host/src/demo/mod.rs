@@ -42,7 +42,7 @@ const TABLE: &str = "user_logins";
 /// # Errors
 /// A server does not start, the component or the input cannot be read, or the
 /// pipeline fails; its own message has then been printed.
-pub fn run(args: DemoArgs, output: Output) -> Result<(), Failure> {
+pub fn run(args: DemoArgs) -> Result<(), Failure> {
     let transform = args.transform.unwrap_or_else(|| PathBuf::from(TRANSFORM));
     if !transform.is_file() {
         return Err(failure(
@@ -79,7 +79,7 @@ pub fn run(args: DemoArgs, output: Output) -> Result<(), Failure> {
         database_url: database.url(),
     };
     say(&format!("$ {}\n", pipeline.shown()))?;
-    pipeline.run(output)?;
+    pipeline.run(args.output)?;
 
     let shown = runtime
         .block_on(rows::first(&database.url(), TABLE, ROWS_SHOWN))

@@ -7,6 +7,8 @@ use std::fmt;
 
 use tokio_postgres::error::SqlState;
 
+use super::connect::misconfiguration;
+
 /// Whose fault an error is, and so what follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
@@ -39,6 +41,9 @@ enum Cause {
         /// The server's own words: only where no row was on its way.
         words: Option<String>,
     },
+    /// The two sides do not come together (TLS, the way to authenticate), and
+    /// no waiting mends it.
+    Misconfigured(String),
     /// No answer, or no connection; whether the statement took effect is not
     /// known.
     NoAnswer(String),
@@ -61,6 +66,24 @@ impl DatabaseError {
         Self::no_answer(format!("no answer within {seconds} s"))
     }
 
+    /// The files of a connection cannot be read at the moment.
+    pub(super) fn of_files(error: &anyhow::Error) -> Self {
+        Self::no_answer(format!("{error:#}"))
+    }
+
+    /// The same error, said to be of one server among several.
+    pub(super) fn of_server(mut self, place: &str) -> Self {
+        match &mut self.cause {
+            Cause::Answer { words: None, .. } => {}
+            Cause::Answer {
+                words: Some(words), ..
+            }
+            | Cause::Misconfigured(words)
+            | Cause::NoAnswer(words) => *words = format!("{place}: {words}"),
+        }
+        self
+    }
+
     fn no_answer(words: String) -> Self {
         Self {
             cause: Cause::NoAnswer(words),
@@ -68,6 +91,11 @@ impl DatabaseError {
     }
 
     fn new(error: &tokio_postgres::Error, with_words: bool) -> Self {
+        if let Some(words) = misconfiguration(error) {
+            return Self {
+                cause: Cause::Misconfigured(words),
+            };
+        }
         let Some(answer) = error.as_db_error() else {
             // Without a server's answer the text is the driver's and the
             // system's; its source tells "connection refused" from a TLS fault.
@@ -92,7 +120,7 @@ impl DatabaseError {
     pub fn sqlstate(&self) -> Option<&str> {
         match &self.cause {
             Cause::Answer { sqlstate, .. } => Some(sqlstate),
-            Cause::NoAnswer(_) => None,
+            Cause::Misconfigured(_) | Cause::NoAnswer(_) => None,
         }
     }
 
@@ -100,7 +128,7 @@ impl DatabaseError {
     pub fn column(&self) -> Option<&str> {
         match &self.cause {
             Cause::Answer { column, .. } => column.as_deref(),
-            Cause::NoAnswer(_) => None,
+            Cause::Misconfigured(_) | Cause::NoAnswer(_) => None,
         }
     }
 
@@ -118,10 +146,10 @@ impl DatabaseError {
     }
 
     /// Whether waiting may mend it: false where the configuration is wrong
-    /// (who, which database, which table), which at start-up ends the program.
+    /// (who, which database, which table, TLS), which at start-up ends the program.
     pub fn may_pass(&self) -> bool {
         let Some(sqlstate) = self.sqlstate() else {
-            return true;
+            return !matches!(self.cause, Cause::Misconfigured(_));
         };
         let class = sqlstate.get(..2).unwrap_or_default();
         !matches!(class, "28" | "3D" | "3F" | "42")
@@ -142,7 +170,7 @@ impl DatabaseError {
 impl fmt::Display for DatabaseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (sqlstate, table, column, constraint, words) = match &self.cause {
-            Cause::NoAnswer(words) => return f.write_str(words),
+            Cause::Misconfigured(words) | Cause::NoAnswer(words) => return f.write_str(words),
             Cause::Answer {
                 sqlstate,
                 table,

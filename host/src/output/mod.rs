@@ -6,6 +6,8 @@
 //! server's error is shown but its SQLSTATE and the names of tables, columns
 //! and constraints, because its text may quote a row.
 
+mod connect;
+mod durability;
 mod error;
 mod fit;
 mod key;
@@ -17,6 +19,7 @@ mod table;
 mod tls;
 mod write;
 
+pub use durability::dangers;
 pub use error::{Class, DatabaseError};
 pub use fit::fit;
 pub use key::{Identity, Key, TableName};

@@ -10,12 +10,10 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::connect::{Connected, connect};
 use super::error::DatabaseError;
 use super::settings::Settings;
-use super::tls;
 
-/// The longest wait for a connection, TLS and authentication included.
-const CONNECT_SECS_MAX: u64 = 10;
 /// The longest wait for a statement's answer. A batch takes milliseconds; a
 /// server that is silent for this long is treated as gone.
 const STATEMENT_SECS_MAX: u64 = 30;
@@ -26,7 +24,6 @@ const CANCEL_SECS_MAX: u64 = 5;
 #[derive(Clone)]
 pub struct Database {
     settings: Settings,
-    tls: Arc<MakeRustlsConnect>,
 }
 
 /// One connection.
@@ -37,16 +34,14 @@ pub struct Session {
 }
 
 impl Database {
-    /// Prepares to connect; reads the certificate authorities.
+    /// Prepares to connect; reads the certificates, so that what is wrong with
+    /// them shows at once.
     ///
     /// # Errors
     /// TLS cannot be set up.
     pub fn new(settings: Settings) -> Result<Self> {
-        let tls = tls::connector(settings.ssl_mode, settings.root_cert.as_ref())?;
-        Ok(Self {
-            settings,
-            tls: Arc::new(tls),
-        })
+        settings.protection().connector()?;
+        Ok(Self { settings })
     }
 
     /// Host, port and database, for messages.
@@ -59,14 +54,14 @@ impl Database {
     /// # Errors
     /// The server does not answer in time, or not with yes.
     pub async fn connect(&self) -> Result<Session, DatabaseError> {
-        let connecting = self.settings.config.connect((*self.tls).clone());
-        let (client, connection) = timeout(Duration::from_secs(CONNECT_SECS_MAX), connecting)
-            .await
-            .map_err(|_| DatabaseError::timed_out(CONNECT_SECS_MAX))?
-            .map_err(|error| DatabaseError::of_setup(&error))?;
+        let Connected {
+            client,
+            connection,
+            tls,
+        } = connect(&self.settings).await?;
         Ok(Session {
             client,
-            tls: Arc::clone(&self.tls),
+            tls,
             // Its end shows as an error of the next statement.
             connection: tokio::spawn(async move { drop(connection.await) }),
         })

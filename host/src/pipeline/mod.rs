@@ -5,6 +5,7 @@
 //! runs to its fate, or is handed back.
 
 mod batcher;
+mod check;
 mod commit;
 mod hold;
 mod in_order;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
+pub use check::{Check, Report};
 pub use start::Plan;
 
 use crate::event::Event;

@@ -16,7 +16,7 @@ use crate::backoff::Backoff;
 use crate::event::Event;
 use crate::exit::{Ends, Failure, Kind, failure};
 use crate::output::{
-    Database, DatabaseError, Ledger, LedgerFault, Session, Store, Table, Writer, fit,
+    Database, DatabaseError, Ledger, LedgerFault, Session, Store, Table, Writer, dangers, fit,
 };
 use crate::queue::{Found, Queue, QueueSettings};
 use crate::sandbox::{Isolation, Limits, Sandbox, SandboxThreads};
@@ -66,9 +66,13 @@ impl Plan {
     async fn prepared(self) -> Result<Parts, Failure> {
         let deadline = Instant::now() + self.startup_wait;
         let sandbox = self.sandbox()?;
-        let (session, table) = self.output(&sandbox, deadline).await?;
+        let Output {
+            session,
+            table,
+            warnings,
+        } = self.output(&sandbox, deadline).await?;
         let found = self.queues(deadline).await?;
-        for words in &found.warnings {
+        for words in warnings.iter().chain(&found.warnings) {
             Event::Warning(words).log();
         }
         Event::Started {
@@ -104,7 +108,7 @@ impl Plan {
         })
     }
 
-    fn sandbox(&self) -> Result<Sandbox, Failure> {
+    pub(super) fn sandbox(&self) -> Result<Sandbox, Failure> {
         let sandbox = Sandbox::load(
             &self.transform,
             &self.parameters,
@@ -123,11 +127,7 @@ impl Plan {
         Ok(sandbox)
     }
 
-    async fn output(
-        &self,
-        sandbox: &Sandbox,
-        deadline: Instant,
-    ) -> Result<(Session, Table), Failure> {
+    async fn output(&self, sandbox: &Sandbox, deadline: Instant) -> Result<Output, Failure> {
         let place = self.database.place();
         let mut waiting = Waiting::new("database", &place, deadline);
         loop {
@@ -141,7 +141,7 @@ impl Plan {
         }
     }
 
-    async fn checked_output(&self, sandbox: &Sandbox) -> Result<(Session, Table), OutputFault> {
+    pub(super) async fn checked_output(&self, sandbox: &Sandbox) -> Result<Output, OutputFault> {
         let session = self.database.connect().await?;
         match Ledger::ensure(&session).await {
             Ok(()) => {}
@@ -160,10 +160,8 @@ impl Plan {
             Err(LedgerFault::Database(error)) => return Err(error.into()),
         }
         let table = self.target(&session, sandbox).await?;
-        match fit(&table, &sandbox.description().columns) {
-            Ok(warnings) => warnings
-                .iter()
-                .for_each(|words| Event::Warning(words).log()),
+        let mut warnings = match fit(&table, &sandbox.description().columns) {
+            Ok(warnings) => warnings,
             Err(misfits) => {
                 return Err(OutputFault::Wrong(failure(
                     Kind::Configuration,
@@ -175,8 +173,13 @@ impl Plan {
                     ),
                 )));
             }
-        }
-        Ok((session, table))
+        };
+        warnings.extend(dangers(&session, &table).await?);
+        Ok(Output {
+            session,
+            table,
+            warnings,
+        })
     }
 
     async fn target(&self, session: &Session, sandbox: &Sandbox) -> Result<Table, OutputFault> {
@@ -212,7 +215,16 @@ impl Plan {
     }
 }
 
-enum OutputFault {
+/// The database, found and checked.
+pub(super) struct Output {
+    session: Session,
+    pub(super) table: Table,
+    /// What may refuse single rows, or endangers commits.
+    pub(super) warnings: Vec<String>,
+}
+
+/// Why the database cannot be used.
+pub(super) enum OutputFault {
     Database(DatabaseError),
     Wrong(Failure),
 }
