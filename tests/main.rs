@@ -5,6 +5,8 @@
 
 mod components;
 mod demo;
+mod fake_network;
+mod fake_queue;
 mod held;
 mod main_job;
 mod privacy;
@@ -15,3 +17,4 @@ mod shutdown;
 mod structure;
 mod support;
 mod table;
+mod tls;

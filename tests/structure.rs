@@ -12,7 +12,7 @@ const STAGES: [&str; 3] = ["queue", "sandbox", "output"];
 
 /// Each third-party API by its crates (a name that ends in `_` stands for all
 /// that begin with it), and the parts of the host that may know it.
-const HOMES: [(&[&str], &[&str]); 4] = [
+const HOMES: [(&[&str], &[&str]); 6] = [
     (&["aws_"], &["queue", "demo"]),
     (&["wasmtime", "wasmtime_wasi"], &["sandbox"]),
     (
@@ -24,23 +24,21 @@ const HOMES: [(&[&str], &[&str]); 4] = [
         ],
         &["output", "demo"],
     ),
-    (
-        &[
-            "hyper",
-            "hyper_util",
-            "pglite_oxide",
-            "rustack_",
-            "virtual_",
-        ],
-        &["demo"],
-    ),
+    (&["hyper", "hyper_util"], &["admin", "demo"]),
+    (&["prometheus_client"], &["admin"]),
+    (&["pglite_oxide", "rustack_", "virtual_"], &["demo"]),
 ];
 
 /// Who prints results for a person to read.
 const PRINTERS: [&str; 3] = ["main", "summary", "demo"];
 
+/// Files of the host that are compiled for tests only, as their parents say.
+const TEST_FILES: [&str; 2] = ["admin/tests.rs", "pipeline/simulation.rs"];
+
 fn host() -> Vec<Source> {
-    Source::all_in(&repository().join("host/src"))
+    let mut sources = Source::all_in(&repository().join("host/src"));
+    sources.retain(|source| !TEST_FILES.contains(&source.path.as_str()));
+    sources
 }
 
 #[track_caller]

@@ -39,6 +39,8 @@ pub enum Command {
     /// Check everything that a run with the same options depends on, without
     /// receiving anything.
     Check(Box<RunArgs>),
+    /// Ask a running host whether it is ready; for images without curl.
+    Healthcheck(HealthcheckArgs),
     /// Print the statements that create the ledger, for a database
     /// administrator; with --transform, those for the target table too.
     Ddl(DdlArgs),
@@ -46,6 +48,17 @@ pub enum Command {
     /// own: nothing to install, nothing to configure.
     #[cfg(feature = "demo")]
     Demo(DemoArgs),
+}
+
+/// What the healthcheck subcommand takes.
+#[derive(Debug, Args)]
+pub struct HealthcheckArgs {
+    /// The host's admin address.
+    #[arg(long, value_name = "ADDR", env = "ETL_HOST_ADMIN_ADDR")]
+    pub admin_addr: String,
+    /// Ask only whether it is alive.
+    #[arg(long)]
+    pub live: bool,
 }
 
 /// What the ddl subcommand takes.
@@ -143,6 +156,10 @@ pub struct RunArgs {
     /// RedrivePolicy, if it has one.
     #[arg(long, value_name = "URL", env = "ETL_HOST_DEAD_LETTER_QUEUE_URL")]
     dead_letter_queue_url: Option<String>,
+    /// Where /livez, /readyz and /metrics are served, as HOST:PORT; off by
+    /// default. It has neither password nor TLS.
+    #[arg(long, value_name = "ADDR", env = "ETL_HOST_ADMIN_ADDR")]
+    pub admin_addr: Option<String>,
     /// How long an instance of the component lives.
     #[arg(long, env = "ETL_HOST_ISOLATION", value_enum, default_value = "batch")]
     isolation: IsolationArg,
@@ -335,11 +352,14 @@ fn table(name: String) -> Result<String, Failure> {
     }
 }
 
+/// The variables that say by themselves where the database is.
+const PLACES: [&str; 4] = ["PGHOST", "PGHOSTADDR", "PGDATABASE", "PGSERVICE"];
+
 fn database(url: Option<String>) -> Result<Database, Failure> {
     let variable = |name: &str| std::env::var(name).ok();
     let url = match url.or_else(|| variable("DATABASE_URL")) {
         Some(url) => url,
-        None if variable("PGHOST").is_some() || variable("PGDATABASE").is_some() => String::new(),
+        None if PLACES.iter().any(|name| variable(name).is_some()) => String::new(),
         None => required(
             None,
             "--database-url URL",

@@ -7,12 +7,14 @@ use std::time::Duration;
 use indicatif::ProgressBar;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::admin::{self, Health, Probe, healthcheck};
 use crate::cli::{Cli, Command, Output, RunArgs};
 use crate::event::Event;
 use crate::exit::{Ends, Failure, Kind};
 use crate::pipeline::{self, Plan, Until};
 use crate::shutdown::{StopSwitch, shutdown};
 use crate::summary::{Counts, Summary};
+use crate::telemetry::Telemetry;
 
 /// Between two updates of the progress line.
 const PROGRESS_MS: u64 = 100;
@@ -26,15 +28,26 @@ const INTERRUPTED: i32 = 130;
 pub fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Some(Command::Check(run)) => check(*run),
+        Some(Command::Healthcheck(asked)) => {
+            let probe = match asked.live {
+                true => Probe::Live,
+                false => Probe::Ready,
+            };
+            print(&format!(
+                "{}\n",
+                healthcheck(&asked.admin_addr, probe)?.trim_end()
+            ))
+        }
         Some(Command::Ddl(ddl)) => print(&ddl.statements()?),
         #[cfg(feature = "demo")]
         Some(Command::Demo(demo)) => crate::demo::run(demo),
         None => {
             let output = cli.run.output;
             let until = cli.run.until();
+            let admin_addr = cli.run.admin_addr.clone();
             let plan = cli.run.plan()?;
             let runtime = tokio::runtime::Runtime::new().ends_as(Kind::Internal)?;
-            let Some(summary) = runtime.block_on(load(plan, until, output))? else {
+            let Some(summary) = runtime.block_on(load(plan, until, output, admin_addr))? else {
                 return Ok(());
             };
             show(&summary, output)
@@ -60,19 +73,28 @@ fn check(run: RunArgs) -> Result<(), Failure> {
 
 /// Runs the pipeline with signals and progress. None where it is stopped
 /// before it has begun.
-pub(crate) async fn load(
+async fn load(
     plan: Plan,
     until: Until,
     output: Output,
+    admin_addr: Option<String>,
 ) -> Result<Option<Summary>, Failure> {
-    let (switch, mut shutdown) = shutdown();
-    tokio::spawn(stop_on_signal(switch.clone()));
-    let Some(parts) = plan.prepare(&mut shutdown).await? else {
+    let (switch, mut signal) = shutdown();
+    let telemetry = Telemetry::new(plan.queue.receive_max());
+    // Until the very end, so that a drain can be watched.
+    let (_serving, served) = shutdown();
+    if let Some(addr) = admin_addr {
+        let listener = admin::listen(&addr).await?;
+        Event::AdminListening(&addr).log();
+        let (health, metrics) = (telemetry.health.clone(), telemetry.metrics.clone());
+        tokio::spawn(admin::serve(listener, health, metrics, served));
+    }
+    tokio::spawn(stop_on_signal(switch.clone(), telemetry.health.clone()));
+    let Some(parts) = plan.prepare(&telemetry, &mut signal).await? else {
         return Ok(None);
     };
-    let counts = Arc::new(Counts::default());
-    let progress = progress(Arc::clone(&counts), output);
-    let summary = pipeline::run(parts, until, (switch, shutdown), counts).await;
+    let progress = progress(Arc::clone(&telemetry.counts), output);
+    let summary = pipeline::run(parts, until, (switch, signal), telemetry).await;
     if let Some(progress) = progress {
         progress.finish_and_clear();
     }
@@ -80,7 +102,7 @@ pub(crate) async fn load(
 }
 
 /// Prints a summary to stdout.
-pub(crate) fn show(summary: &Summary, output: Output) -> Result<(), Failure> {
+fn show(summary: &Summary, output: Output) -> Result<(), Failure> {
     match output {
         Output::Text => print(&format!("{}\n", summary.text())),
         Output::Json => {
@@ -99,7 +121,7 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
 }
 
 /// The first SIGTERM or SIGINT drains, the second one ends at once.
-async fn stop_on_signal(switch: StopSwitch) {
+async fn stop_on_signal(switch: StopSwitch, health: Health) {
     let (Ok(mut terminate), Ok(mut interrupt)) = (
         signal(SignalKind::terminate()),
         signal(SignalKind::interrupt()),
@@ -113,6 +135,7 @@ async fn stop_on_signal(switch: StopSwitch) {
         }
         if stopping {
             Event::Stopping.log();
+            health.stopping();
             switch.stop();
         } else {
             std::process::exit(INTERRUPTED);

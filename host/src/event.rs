@@ -39,6 +39,8 @@ pub enum Event<'a> {
         /// The dead-letter queue's name.
         dead_letter_queue: Option<&'a str>,
     },
+    /// The admin endpoint answers.
+    AdminListening(&'a str),
     /// Receiving fails; it is tried again.
     ReceiveFailing(String),
     /// Receiving works again.
@@ -109,6 +111,9 @@ impl Event<'_> {
                 dead_letter_queue = dead_letter_queue.unwrap_or("none"),
                 "started"
             ),
+            Self::AdminListening(addr) => {
+                info!(addr, "admin endpoint: /livez, /readyz, /metrics");
+            }
             Self::ReceiveFailing(cause) => warn!(cause, "receiving fails; trying again"),
             Self::ReceiveRecovered => info!("receiving works again"),
             Self::Unusable(messages) => warn!(

@@ -13,6 +13,7 @@
 //! They share the words of [`message`], [`row`] and [`verdict`], and
 //! [`pipeline`] puts them together.
 
+pub mod admin;
 pub mod cli;
 pub mod commands;
 pub mod log;
@@ -31,3 +32,4 @@ mod demo;
 mod event;
 mod exit;
 mod shutdown;
+mod telemetry;

@@ -1,9 +1,12 @@
 //! Committing a batch: again where the moment is at fault, in halves where a
 //! record is, and on hold where the environment is.
 
+use tokio::time::Instant;
+
 use super::batcher::{Batch, Batcher};
 use super::hold::{Hold, Holder, Trouble};
 use super::worker::Item;
+use crate::admin::{Metrics, Stage};
 use crate::backoff::Backoff;
 use crate::event::Event;
 use crate::output::{Class, Committed, DatabaseError, Decision, Entry, Key, Store};
@@ -20,6 +23,7 @@ pub(super) struct Commit {
     holder: Holder,
     store: Box<dyn Store>,
     hold: Hold,
+    metrics: Metrics,
     shutdown: Shutdown,
     company: Backoff,
 }
@@ -51,12 +55,14 @@ impl Commit {
         worker: usize,
         store: Box<dyn Store>,
         hold: Hold,
+        metrics: Metrics,
         shutdown: Shutdown,
     ) -> Self {
         Self {
             holder: Holder::Worker(worker),
             store,
             hold,
+            metrics,
             shutdown,
             company: Backoff::default(),
         }
@@ -157,8 +163,11 @@ impl Commit {
         let places: Vec<usize> = entries.iter().map(|entry| entry.place).collect();
         let mut backoff = Backoff::default();
         loop {
+            let began = Instant::now();
             match self.store.write(&entries).await {
                 Ok(proofs) => {
+                    let sent_ms = batch.iter().map(|item| item.message.sent_ms);
+                    self.metrics.committed(sent_ms, began.elapsed());
                     self.hold.leave(self.holder);
                     let mut placed: Vec<_> = places.into_iter().zip(proofs).collect();
                     placed.sort_by_key(|(place, _)| *place);
@@ -192,6 +201,7 @@ impl Commit {
             Class::Held if self.shutdown.is_requested() => return Err(Stop::Shutdown),
             Class::Held => self.hold.enter(self.holder, Trouble::Database, &error),
         }
+        self.metrics.retried(Stage::Commit);
         self.wait(backoff).await;
         Ok(())
     }
@@ -207,6 +217,7 @@ impl Commit {
         }
         self.hold
             .enter(self.holder, Trouble::DeadLetterQueue, error);
+        self.metrics.retried(Stage::DeadLetter);
         self.wait(backoff).await;
         Ok(())
     }

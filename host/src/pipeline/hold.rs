@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::admin::Cause;
 use crate::event::Event;
+use crate::telemetry::Telemetry;
 
 /// What is not as it should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,6 +20,16 @@ pub(super) enum Trouble {
     DeadLetterQueue,
     /// The source queue deletes nothing.
     Deletion,
+}
+
+impl Trouble {
+    fn cause(self) -> Cause {
+        match self {
+            Self::Database => Cause::Database,
+            Self::DeadLetterQueue => Cause::DeadLetterQueue,
+            Self::Deletion => Cause::Queue,
+        }
+    }
 }
 
 impl fmt::Display for Trouble {
@@ -41,10 +53,11 @@ pub(super) enum Holder {
 
 /// Who is held, and why. A line is logged when it begins, when the cause
 /// changes, and when it ends; not for every try.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Hold {
     held: Arc<Mutex<Held>>,
     receiving: watch::Sender<bool>,
+    telemetry: Telemetry,
 }
 
 #[derive(Debug, Default)]
@@ -54,16 +67,16 @@ struct Held {
     logged: String,
 }
 
-impl Default for Hold {
-    fn default() -> Self {
+impl Hold {
+    /// Nobody is held.
+    pub(super) fn new(telemetry: Telemetry) -> Self {
         Self {
             held: Arc::default(),
             receiving: watch::Sender::new(true),
+            telemetry,
         }
     }
-}
 
-impl Hold {
     /// Somebody cannot go on.
     pub(super) fn enter(&self, holder: Holder, trouble: Trouble, cause: &dyn fmt::Display) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
@@ -72,6 +85,7 @@ impl Hold {
         let words = format!("{trouble}: {cause}");
         if held.logged != words {
             Event::Held(&words).log();
+            self.telemetry.held(trouble.cause(), &words);
             held.logged = words;
         }
         self.receiving.send_replace(false);
@@ -87,6 +101,7 @@ impl Hold {
         if let Some(since) = held.since.take() {
             let after = since.elapsed();
             Event::Resumed { after }.log();
+            self.telemetry.resumed();
         }
         self.receiving.send_replace(true);
     }
@@ -101,11 +116,13 @@ impl Hold {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[tokio::test]
     async fn receiving_pauses_until_the_last_one_goes_on() {
-        let hold = Hold::default();
+        let hold = Hold::new(Telemetry::new(Duration::from_secs(30)));
         hold.enter(Holder::Worker(0), Trouble::Database, &"down");
         hold.enter(Holder::Deleter, Trouble::Deletion, &"down");
         hold.leave(Holder::Worker(0));

@@ -1,14 +1,13 @@
 //! Intake: one long poll after the other, for as long as there is room.
 
-use std::sync::Arc;
-
 use super::batcher::Arrivals;
 use super::hold::Hold;
+use crate::admin::{Pause, Poller};
 use crate::backoff::Backoff;
 use crate::event::Event;
-use crate::queue::{Budget, Leases, Queue};
+use crate::queue::{Budget, Leases, Queue, Reservation};
 use crate::shutdown::Shutdown;
-use crate::summary::Counts;
+use crate::telemetry::Telemetry;
 
 /// One of the tasks that receive.
 pub(super) struct Intake {
@@ -16,7 +15,7 @@ pub(super) struct Intake {
     pub(super) leases: Leases,
     pub(super) budget: Budget,
     pub(super) hold: Hold,
-    pub(super) counts: Arc<Counts>,
+    pub(super) telemetry: Telemetry,
     pub(super) arrivals: Arrivals,
 }
 
@@ -24,6 +23,7 @@ impl Intake {
     /// Receives until a stop is asked for. An open poll is then awaited: what
     /// it brings is taken, and must not stay hidden.
     pub(super) async fn run(self, mut shutdown: Shutdown) {
+        let poller = self.telemetry.poller();
         let mut backoff = Backoff::default();
         let mut failing = false;
         let mut attempt = attempt_id();
@@ -31,7 +31,7 @@ impl Intake {
             let room = tokio::select! {
                 biased;
                 () = shutdown.requested() => return,
-                room = self.room() => room,
+                room = self.room(&poller) => room,
             };
             let Some(room) = room else { return };
             match self.queue.receive(&self.leases, room, &attempt).await {
@@ -39,31 +39,41 @@ impl Intake {
                     attempt = attempt_id();
                     if std::mem::take(&mut failing) {
                         Event::ReceiveRecovered.log();
+                        self.telemetry.receive_recovered();
                     }
+                    poller.received();
                     backoff.reset();
-                    self.counts.received(deliveries.new.len());
+                    self.telemetry.received(deliveries.new.len());
                     if deliveries.unusable > 0 {
                         Event::Unusable(deliveries.unusable).log();
                     }
                     self.arrivals.push(deliveries.new);
                 }
                 Err(error) => {
+                    let cause = error.to_string();
+                    self.telemetry.receive_failed(&cause);
                     if !std::mem::replace(&mut failing, true) {
-                        Event::ReceiveFailing(error.to_string()).log();
+                        Event::ReceiveFailing(cause).log();
                     }
+                    poller.pausing(Pause::BackingOff);
                     tokio::select! {
                         () = shutdown.requested() => {}
                         () = backoff.wait() => {}
                     }
+                    poller.resumed();
                 }
             }
         }
     }
 
     /// Permits first, and no receive while the output is held.
-    async fn room(&self) -> Option<crate::queue::Reservation> {
+    async fn room(&self, poller: &Poller) -> Option<Reservation> {
+        poller.pausing(Pause::Held);
         self.hold.released().await;
-        self.budget.reserve().await
+        poller.pausing(Pause::NoRoom);
+        let room = self.budget.reserve().await;
+        poller.resumed();
+        room
     }
 }
 

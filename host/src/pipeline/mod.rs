@@ -27,10 +27,11 @@ pub use start::Plan;
 use crate::event::Event;
 use crate::exit::{Failure, Kind, failure};
 use crate::output::{Committed, Store, TableName};
-use crate::queue::{Budget, DeadLetterQueue, Deleter, Leases, Queue, Trouble};
+use crate::queue::{Budget, DeadLetterQueue, Deleter, Leases, Listener, Queue, Told};
 use crate::sandbox::Judge;
 use crate::shutdown::{Shutdown, StopSwitch};
-use crate::summary::{Counts, Summary};
+use crate::summary::Summary;
+use crate::telemetry::Telemetry;
 use batcher::Batcher;
 use commit::Commit;
 use hold::{Hold, Holder};
@@ -95,7 +96,7 @@ pub async fn run(
     parts: Parts,
     until: Until,
     (switch, shutdown): (StopSwitch, Shutdown),
-    counts: Arc<Counts>,
+    telemetry: Telemetry,
 ) -> Result<Summary, Failure> {
     let Parts {
         queue,
@@ -107,13 +108,18 @@ pub async fn run(
         event_id,
         shape,
     } = parts;
-    let leases = Leases::new(queue.timing);
+    let hold = Hold::new(telemetry.clone());
+    let listener = listener(&telemetry, &hold);
+    let queue = queue.listened(Arc::clone(&listener));
+    let dead_letter_queue = dead_letter_queue.map(|queue| queue.listened(Arc::clone(&listener)));
+    let leases = Leases::new(queue.timing, Arc::clone(&listener));
     let budget = Budget::new(shape.messages_in_work_max, shape.bytes_in_work_max);
-    let hold = Hold::default();
+    let in_work = budget.clone();
+    telemetry.metrics.count_in_flight(move || in_work.in_work());
     let kept = Kept::default();
 
     let keeper = tokio::spawn(leases.clone().keep(queue.clone()));
-    let (deleter, deletions) = Deleter::new::<Committed>(queue.clone(), deletion_trouble(&hold));
+    let (deleter, deletions) = Deleter::new::<Committed>(queue.clone(), listener);
     let deleter = tokio::spawn(deleter.run());
     let (arrivals, batcher) = Batcher::new(shape.batch_messages_max);
 
@@ -124,7 +130,7 @@ pub async fn run(
             leases: leases.clone(),
             budget: budget.clone(),
             hold: hold.clone(),
-            counts: Arc::clone(&counts),
+            telemetry: telemetry.clone(),
             arrivals: arrivals.clone(),
         };
         intakes.spawn(intake.run(shutdown.clone()));
@@ -142,16 +148,23 @@ pub async fn run(
         let worker = Worker {
             batcher: batcher.clone(),
             judge: Arc::clone(&judge),
-            commit: Commit::new(number, store, hold.clone(), shutdown.clone()),
+            commit: Commit::new(
+                number,
+                store,
+                hold.clone(),
+                telemetry.metrics.clone(),
+                shutdown.clone(),
+            ),
             settler: Settler {
                 queue: queue.clone(),
                 dead_letter_queue: dead_letter_queue.clone(),
                 deletions: deletions.clone(),
                 kept: kept.clone(),
-                counts: Arc::clone(&counts),
+                telemetry: telemetry.clone(),
                 policy: policy.clone(),
             },
             rules: Arc::clone(&rules),
+            metrics: telemetry.metrics.clone(),
             pruned: match number {
                 0 => Pruned::NotYet,
                 _ => Pruned::ByAnother,
@@ -166,7 +179,7 @@ pub async fn run(
             queue.clone(),
             budget.clone(),
             kept.clone(),
-            Arc::clone(&counts),
+            Arc::clone(&telemetry.counts),
             switch.clone(),
         ))
     });
@@ -187,18 +200,24 @@ pub async fn run(
             Kind::Internal,
             "a part of the pipeline broke; what it had taken comes back when its leases end",
         )),
-        false => Ok(counts.summary()),
+        false => Ok(telemetry.counts.summary()),
     }
 }
 
-/// While nothing can be deleted, nothing more is received: what is stored and
+/// Tells what the queue's tasks tell. While nothing can be deleted, nothing more is received: what is stored and
 /// cannot be deleted would come back again and again, and each time bring the
 /// message nearer to the queue's own dead-letter limit.
-fn deletion_trouble(hold: &Hold) -> Trouble {
-    let hold = hold.clone();
-    Arc::new(move |error| match error {
-        Some(error) => hold.enter(Holder::Deleter, hold::Trouble::Deletion, error),
-        None => hold.leave(Holder::Deleter),
+fn listener(telemetry: &Telemetry, hold: &Hold) -> Listener {
+    let (telemetry, hold) = (telemetry.clone(), hold.clone());
+    Arc::new(move |told| {
+        telemetry.told(&told);
+        match told {
+            Told::Trouble(Some(error)) => {
+                hold.enter(Holder::Deleter, hold::Trouble::Deletion, error);
+            }
+            Told::Trouble(None) => hold.leave(Holder::Deleter),
+            _ => {}
+        }
     })
 }
 

@@ -13,7 +13,7 @@ use crate::event::Event;
 use crate::message::Message;
 use crate::output::{Committed, Key};
 use crate::queue::{DeadLetterQueue, Deletions, Lease, Queue, QueueError, Sent};
-use crate::summary::Counts;
+use crate::telemetry::Telemetry;
 use crate::verdict::{Rejection, Verdict};
 
 /// The first hiding of a rejected message that no dead-letter queue takes; it
@@ -28,7 +28,7 @@ pub(super) struct Settler {
     pub(super) dead_letter_queue: Option<DeadLetterQueue>,
     pub(super) deletions: Deletions<Committed>,
     pub(super) kept: Kept,
-    pub(super) counts: Arc<Counts>,
+    pub(super) telemetry: Telemetry,
     /// The SHA-256 of the component, in hex.
     pub(super) policy: String,
 }
@@ -56,10 +56,10 @@ impl Settler {
     /// A message is committed: it is counted and deleted.
     pub(super) fn committed(&self, item: Item, proof: Committed) {
         match &item.verdict {
-            _ if proof.duplicate => self.counts.duplicate(),
-            Verdict::Rows(rows) => self.counts.stored(rows.len()),
-            Verdict::Skip => self.counts.skipped(),
-            Verdict::Reject(rejection) => self.counts.rejected(&rejection.reason),
+            _ if proof.duplicate => self.telemetry.duplicate(),
+            Verdict::Rows(rows) => self.telemetry.stored(rows.len()),
+            Verdict::Skip => self.telemetry.skipped(),
+            Verdict::Reject(rejection) => self.telemetry.rejected(&rejection.reason),
         }
         self.deletions.delete(item.lease, proof);
     }
@@ -77,7 +77,7 @@ impl Settler {
         }
         let messages = leases.len();
         match self.queue.release(leases, Duration::ZERO).await {
-            Ok(()) => self.counts.handed_back(messages),
+            Ok(()) => self.telemetry.counts.handed_back(messages),
             Err(error) => Event::HandBackFailed {
                 messages,
                 cause: error.to_string(),
@@ -221,7 +221,7 @@ impl Settler {
     async fn keep(&self, item: Item) {
         self.log(&item, false);
         if let Some(rejection) = rejection(&item) {
-            self.counts.rejected(&rejection.reason);
+            self.telemetry.rejected(&rejection.reason);
         }
         let doublings = item.receive_count.saturating_sub(1).min(16);
         let hidden = Duration::from_secs((KEPT_SECS_FIRST << doublings).min(KEPT_SECS_MAX));

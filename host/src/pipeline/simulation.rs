@@ -23,7 +23,7 @@ use crate::queue::{
 };
 use crate::sandbox::{Judge, Judging};
 use crate::shutdown::shutdown;
-use crate::summary::Counts;
+use crate::telemetry::Telemetry;
 use crate::verdict::{Reason, Verdict};
 
 /// Within this much simulated time everything must have recovered by itself.
@@ -503,12 +503,11 @@ fn parts(world: &World, schedule: &Schedule) -> Parts {
 /// One life of the host: to its own end, or to the end that befalls it.
 async fn live(world: &World, schedule: &Schedule, end: Option<End>) -> Result<(), String> {
     let (switch, signal) = shutdown();
-    let counts = Arc::new(Counts::default());
     let host = run(
         parts(world, schedule),
         Until::Empty,
         (switch.clone(), signal),
-        counts,
+        Telemetry::new(Duration::from_secs(VISIBILITY_SECS)),
     );
     let recovered = Duration::from_secs(RECOVERY_SECS_MAX);
     match end {

@@ -12,6 +12,7 @@ use anyhow::Context;
 use tokio::time::Instant;
 
 use super::{Parts, Shape};
+use crate::admin::{Health, Part};
 use crate::backoff::Backoff;
 use crate::event::Event;
 use crate::exit::{Ends, Failure, Kind, failure};
@@ -21,6 +22,7 @@ use crate::output::{
 use crate::queue::{Found, Queue, QueueSettings};
 use crate::sandbox::{Isolation, Limits, Sandbox, SandboxThreads};
 use crate::shutdown::Shutdown;
+use crate::telemetry::Telemetry;
 
 /// What a run is made of, as the operator asked for it.
 #[derive(Clone)]
@@ -56,22 +58,33 @@ impl Plan {
     /// # Errors
     /// Something is configured wrongly (78), or a service did not answer in
     /// time (69).
-    pub async fn prepare(self, shutdown: &mut Shutdown) -> Result<Option<Parts>, Failure> {
+    pub async fn prepare(
+        self,
+        telemetry: &Telemetry,
+        shutdown: &mut Shutdown,
+    ) -> Result<Option<Parts>, Failure> {
         tokio::select! {
-            parts = self.prepared() => parts.map(Some),
+            parts = self.prepared(telemetry) => parts.map(Some),
             () = shutdown.requested() => Ok(None),
         }
     }
 
-    async fn prepared(self) -> Result<Parts, Failure> {
+    async fn prepared(self, telemetry: &Telemetry) -> Result<Parts, Failure> {
         let deadline = Instant::now() + self.startup_wait;
         let sandbox = self.sandbox()?;
+        let description = sandbox.description();
+        telemetry.health.ready(Part::Component);
+        telemetry.metrics.component(
+            &description.name,
+            &description.version,
+            &sandbox.digest().to_string(),
+        );
         let Output {
             session,
             table,
             warnings,
-        } = self.output(&sandbox, deadline).await?;
-        let found = self.queues(deadline).await?;
+        } = self.output(&sandbox, &telemetry.health, deadline).await?;
+        let found = self.queues(&telemetry.health, deadline).await?;
         for words in warnings.iter().chain(&found.warnings) {
             Event::Warning(words).log();
         }
@@ -127,12 +140,20 @@ impl Plan {
         Ok(sandbox)
     }
 
-    async fn output(&self, sandbox: &Sandbox, deadline: Instant) -> Result<Output, Failure> {
+    async fn output(
+        &self,
+        sandbox: &Sandbox,
+        health: &Health,
+        deadline: Instant,
+    ) -> Result<Output, Failure> {
         let place = self.database.place();
-        let mut waiting = Waiting::new("database", &place, deadline);
+        let mut waiting = Waiting::new((Part::Database, health), &place, deadline);
         loop {
             match self.checked_output(sandbox).await {
-                Ok(output) => return Ok(output),
+                Ok(output) => {
+                    health.ready(Part::Database);
+                    return Ok(output);
+                }
                 Err(OutputFault::Wrong(failure)) => return Err(failure),
                 Err(OutputFault::Database(error)) => {
                     waiting.again(&error, error.may_pass()).await?;
@@ -204,11 +225,14 @@ impl Plan {
         Table::find(session, &self.table).await?.ok_or_else(missing)
     }
 
-    async fn queues(&self, deadline: Instant) -> Result<Found, Failure> {
-        let mut waiting = Waiting::new("queue", &self.queue.url, deadline);
+    async fn queues(&self, health: &Health, deadline: Instant) -> Result<Found, Failure> {
+        let mut waiting = Waiting::new((Part::Queue, health), &self.queue.url, deadline);
         loop {
             match Queue::find(&self.queue).await {
-                Ok(found) => return Ok(found),
+                Ok(found) => {
+                    health.ready(Part::Queue);
+                    return Ok(found);
+                }
                 Err(error) => waiting.again(&error, error.may_pass()).await?,
             }
         }
@@ -237,7 +261,8 @@ impl From<DatabaseError> for OutputFault {
 
 /// Waiting for a service until a deadline, with one log line a cause.
 struct Waiting<'a> {
-    service: &'a str,
+    part: Part,
+    health: &'a Health,
     place: &'a str,
     deadline: Instant,
     backoff: Backoff,
@@ -245,9 +270,10 @@ struct Waiting<'a> {
 }
 
 impl<'a> Waiting<'a> {
-    fn new(service: &'a str, place: &'a str, deadline: Instant) -> Self {
+    fn new((part, health): (Part, &'a Health), place: &'a str, deadline: Instant) -> Self {
         Self {
-            service,
+            part,
+            health,
             place,
             deadline,
             backoff: Backoff::default(),
@@ -257,8 +283,14 @@ impl<'a> Waiting<'a> {
 
     /// Waits for the next try; an error where there is none.
     async fn again(&mut self, error: &impl ToString, may_pass: bool) -> Result<(), Failure> {
-        let (service, place) = (self.service, self.place);
+        let service = match self.part {
+            Part::Queue => "queue",
+            Part::Database => "database",
+            Part::Component => "component",
+        };
+        let place = self.place;
         let cause = error.to_string();
+        self.health.not_ready(self.part, &cause);
         if !may_pass {
             return Err(failure(
                 Kind::Configuration,

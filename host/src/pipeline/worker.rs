@@ -11,6 +11,7 @@ use super::batcher::Batcher;
 use super::commit::{Commit, Committal};
 use super::in_order;
 use super::settle::Settler;
+use crate::admin::Metrics;
 use crate::message::Message;
 use crate::output::{Identity, Key, TableName};
 use crate::queue::{Delivery, Lease};
@@ -50,6 +51,7 @@ pub(super) struct Worker {
     pub(super) commit: Commit,
     pub(super) settler: Settler,
     pub(super) rules: Arc<Rules>,
+    pub(super) metrics: Metrics,
     /// When this worker has last pruned the ledger, if that is its duty.
     pub(super) pruned: Pruned,
 }
@@ -133,7 +135,11 @@ impl Worker {
             leases.push((delivery.lease, delivery.receive_count));
             messages.push(delivery.message);
         }
+        let began = Instant::now();
         let (messages, verdicts) = self.judge.judge(messages).await;
+        if !messages.is_empty() {
+            self.metrics.judged(began.elapsed());
+        }
         messages
             .into_iter()
             .zip(verdicts)

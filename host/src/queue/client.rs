@@ -26,6 +26,13 @@ pub struct QueueSettings {
     pub poll_max: Duration,
 }
 
+impl QueueSettings {
+    /// How long a receive may take at most, whatever the queue says of itself.
+    pub fn receive_max(&self) -> Duration {
+        Timing::new(Duration::MAX / 2, self.poll_max).receive_max
+    }
+}
+
 /// The source queue.
 #[derive(Clone, Debug)]
 pub struct Queue {

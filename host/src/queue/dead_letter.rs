@@ -32,7 +32,7 @@ pub(super) fn is_ours(name: &str) -> bool {
 /// The dead-letter queue.
 #[derive(Clone, Debug)]
 pub struct DeadLetterQueue {
-    calls: Arc<dyn DeadLetterCalls>,
+    pub(super) calls: Arc<dyn DeadLetterCalls>,
     /// The name at the end of its URL.
     pub name: String,
 }

@@ -13,6 +13,7 @@ use super::calls::BATCH_ENTRIES_MAX;
 use super::client::Queue;
 use super::error::QueueError;
 use super::lease::{Lease, Receipt};
+use super::told::{Listener, Told};
 use crate::backoff::Backoff;
 
 /// How long an incomplete batch waits for more.
@@ -54,9 +55,6 @@ impl<P> Deletions<P> {
     }
 }
 
-/// Told how deletion goes: `Some` when it is in trouble, `None` when it works.
-pub type Trouble = Arc<dyn Fn(Option<&QueueError>) + Send + Sync>;
-
 /// Deletes what it is asked to, until nobody can ask any more.
 pub struct Deleter {
     receipts: mpsc::UnboundedReceiver<Receipt>,
@@ -65,13 +63,13 @@ pub struct Deleter {
 
 struct Calls {
     queue: Queue,
-    trouble: Trouble,
+    listener: Listener,
     failures: AtomicU32,
 }
 
 impl Deleter {
     /// A deleter, and where to ask it.
-    pub fn new<P>(queue: Queue, trouble: Trouble) -> (Self, Deletions<P>) {
+    pub fn new<P>(queue: Queue, listener: Listener) -> (Self, Deletions<P>) {
         let (sender, receipts) = mpsc::unbounded_channel();
         let deletions = Deletions {
             receipts: sender,
@@ -79,7 +77,7 @@ impl Deleter {
         };
         let worker = Arc::new(Calls {
             queue,
-            trouble,
+            listener,
             failures: AtomicU32::new(0),
         });
         (Self { receipts, worker }, deletions)
@@ -138,11 +136,15 @@ impl Calls {
                 .collect();
             let answer = self.queue.calls.delete(&handles).await;
             self.tell(answer.as_ref().err());
+            let failed = answer.as_ref().map_or(batch.len(), Vec::len);
+            if failed > 0 {
+                (self.listener)(Told::DeleteFailed(failed));
+            }
             if let Ok(failures) = answer {
                 let mut kept = Vec::new();
                 for (position, receipt) in batch.into_iter().enumerate() {
                     match failures.iter().find(|failure| failure.position == position) {
-                        None => drop(receipt.permit),
+                        None => self.deleted(receipt),
                         // A handle that is refused will be refused again.
                         Some(failure) if failure.refused => given_up += 1,
                         Some(_) => kept.push(receipt),
@@ -161,17 +163,23 @@ impl Calls {
         }
     }
 
+    fn deleted(&self, receipt: Receipt) {
+        let after = receipt.taken.elapsed();
+        (self.listener)(Told::Deleted { after });
+        drop(receipt.permit);
+    }
+
     /// Trouble is told once it lasts, and its end at the first success.
     fn tell(&self, error: Option<&QueueError>) {
         match error {
             None => {
                 if self.failures.swap(0, Ordering::Relaxed) >= FAILURES_TROUBLE {
-                    (self.trouble)(None);
+                    (self.listener)(Told::Trouble(None));
                 }
             }
             Some(error) => {
                 if self.failures.fetch_add(1, Ordering::Relaxed) + 1 >= FAILURES_TROUBLE {
-                    (self.trouble)(Some(error));
+                    (self.listener)(Told::Trouble(Some(error)));
                 }
             }
         }

@@ -5,7 +5,6 @@
 //! and never after its end.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use super::calls::BATCH_ENTRIES_MAX;
 use super::client::Queue;
 use super::error::QueueError;
 use super::timing::Timing;
+use super::told::{Listener, Told};
 
 /// Extension calls at a time, so that ten thousand leases cannot fall behind:
 /// at 50 ms a call, 16 callers extend 3,200 messages a second.
@@ -26,13 +26,15 @@ const EXTENDERS_MAX: usize = 16;
 pub struct Leases {
     table: Table,
     timing: Timing,
-    lost: Arc<AtomicU64>,
+    listener: Listener,
 }
 
 type Table = Arc<Mutex<HashMap<String, Entry>>>;
 
 struct Entry {
     handle: String,
+    /// When it was first received.
+    taken: Instant,
     deadline: Instant,
     /// The end of what SQS allows, however often it is extended.
     end: Instant,
@@ -51,6 +53,7 @@ pub struct Lease {
 /// What is needed to speak to the queue about a message, once.
 pub(super) struct Receipt {
     pub(super) handle: String,
+    pub(super) taken: Instant,
     pub(super) deadline: Instant,
     pub(super) permit: Option<Permit>,
 }
@@ -64,19 +67,13 @@ struct Due {
 }
 
 impl Leases {
-    /// An empty table.
-    pub fn new(timing: Timing) -> Self {
+    /// An empty table, whose extensions and losses are told to a listener.
+    pub fn new(timing: Timing, listener: Listener) -> Self {
         Self {
             table: Arc::default(),
             timing,
-            lost: Arc::default(),
+            listener,
         }
-    }
-
-    /// How many leases ran out while their messages were in work. Such a
-    /// message may be in work elsewhere too; the ledger lets one of them win.
-    pub fn lost(&self) -> u64 {
-        self.lost.load(Ordering::Relaxed)
     }
 
     /// Takes a lease; none where the message is in work already, whose lease
@@ -88,14 +85,17 @@ impl Leases {
         hidden_since: Instant,
         permit: Permit,
     ) -> Option<Lease> {
+        let mut table = lock(&self.table);
+        let known = table.get(id).map(|entry| entry.taken);
         let entry = Entry {
             handle,
+            taken: known.unwrap_or(hidden_since),
             deadline: hidden_since + self.timing.lease,
             end: hidden_since + self.timing.hidden_max,
             lost: false,
         };
-        let known = lock(&self.table).insert(id.to_owned(), entry).is_some();
-        (!known).then(|| Lease {
+        table.insert(id.to_owned(), entry);
+        known.is_none().then(|| Lease {
             id: id.to_owned(),
             table: Arc::clone(&self.table),
             permit: Some(permit),
@@ -136,9 +136,10 @@ impl Leases {
     fn due(&self, now: Instant) -> Vec<Due> {
         let due_by = now + self.timing.lease - self.timing.extension_due;
         let mut due = Vec::new();
+        let mut lost = 0;
         for (id, entry) in lock(&self.table).iter_mut() {
             if entry.deadline <= now && !std::mem::replace(&mut entry.lost, true) {
-                self.lost.fetch_add(1, Ordering::Relaxed);
+                lost += 1;
             }
             let left = entry.end.saturating_duration_since(now);
             let by = Duration::from_secs(self.timing.lease.min(left).as_secs());
@@ -149,6 +150,9 @@ impl Leases {
                     by,
                 });
             }
+        }
+        if lost > 0 {
+            (self.listener)(Told::Lost(lost));
         }
         due
     }
@@ -163,6 +167,7 @@ impl Leases {
         let Ok(failures) = queue.calls.hide(&entries).await else {
             return;
         };
+        (self.listener)(Told::Extended(due.len() - failures.len().min(due.len())));
         let mut table = lock(&self.table);
         for (position, due) in due.iter().enumerate() {
             let failed = failures.iter().any(|failure| failure.position == position);
@@ -186,6 +191,7 @@ impl Lease {
         self.ended = true;
         Some(Receipt {
             handle: entry.handle,
+            taken: entry.taken,
             deadline: entry.deadline,
             permit: self.permit.take(),
         })
@@ -232,6 +238,8 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::super::budget::Budget;
     use super::*;
 
@@ -248,7 +256,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_newest_handle_is_the_one_that_ends_a_lease() {
-        let leases = Leases::new(timing());
+        let leases = Leases::new(timing(), Arc::new(|_| {}));
         let now = Instant::now();
         let lease = leases.take("m", "old".into(), now, permit().await);
         let again = leases.take("m", "new".into(), now, permit().await);
@@ -259,7 +267,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_ended_or_dropped_lease_is_extended_no_more() {
-        let leases = Leases::new(timing());
+        let leases = Leases::new(timing(), Arc::new(|_| {}));
         let now = Instant::now();
         let ended = leases.take("a", "h".into(), now, permit().await);
         let dropped = leases.take("b", "h".into(), now, permit().await);
@@ -271,7 +279,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_lease_is_due_after_a_third_and_never_beyond_twelve_hours() {
-        let leases = Leases::new(timing());
+        let leases = Leases::new(timing(), Arc::new(|_| {}));
         let now = Instant::now();
         let _lease = leases.take("m", "h".into(), now, permit().await);
         assert!(leases.due(now + LEASE / 3).is_empty());
@@ -286,13 +294,20 @@ mod tests {
 
     #[tokio::test]
     async fn a_lease_that_runs_out_is_counted_once() {
-        let leases = Leases::new(timing());
+        let lost = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&lost);
+        let listener: Listener = Arc::new(move |told| {
+            if let Told::Lost(leases) = told {
+                counted.fetch_add(leases, Ordering::Relaxed);
+            }
+        });
+        let leases = Leases::new(timing(), listener);
         let now = Instant::now();
         let _lease = leases.take("m", "h".into(), now, permit().await);
         leases.due(now + LEASE / 2);
-        assert_eq!(leases.lost(), 0);
+        assert_eq!(lost.load(Ordering::Relaxed), 0);
         leases.due(now + LEASE);
         leases.due(now + LEASE * 2);
-        assert_eq!(leases.lost(), 1);
+        assert_eq!(lost.load(Ordering::Relaxed), 1);
     }
 }

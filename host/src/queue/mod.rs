@@ -14,8 +14,10 @@ mod dead_letter;
 mod delete;
 mod error;
 mod lease;
+mod listened;
 mod receive;
 mod timing;
+mod told;
 
 pub use backlog::Backlog;
 pub use budget::{BODY_BYTES_MAX, Budget, Reservation};
@@ -24,8 +26,9 @@ pub use calls::{
 };
 pub use client::{Found, Queue, QueueSettings};
 pub use dead_letter::{DeadLetterQueue, Sent};
-pub use delete::{Deleter, Deletions, Trouble};
+pub use delete::{Deleter, Deletions};
 pub use error::QueueError;
 pub use lease::{Lease, Leases};
 pub use receive::{Deliveries, Delivery, RECEIVE_MESSAGES_MAX};
 pub use timing::Timing;
+pub use told::{Listener, Operation, Told};

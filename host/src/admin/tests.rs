@@ -1,0 +1,206 @@
+//! The endpoint as its clients see it, over a socket.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::timeout;
+
+use super::*;
+use crate::shutdown::{StopSwitch, shutdown};
+
+/// No test waits for longer.
+const WAIT: Duration = Duration::from_secs(20);
+
+struct Endpoint {
+    addr: SocketAddr,
+    health: Health,
+    metrics: Metrics,
+    ended: StopSwitch,
+    serving: JoinHandle<()>,
+}
+
+async fn endpoint() -> Endpoint {
+    let listener = listen("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (health, metrics) = (Health::new(Duration::from_secs(30)), Metrics::default());
+    let (ended, until_ended) = shutdown();
+    let serving = tokio::spawn(serve(
+        listener,
+        health.clone(),
+        metrics.clone(),
+        until_ended,
+    ));
+    Endpoint {
+        addr,
+        health,
+        metrics,
+        ended,
+        serving,
+    }
+}
+
+impl Endpoint {
+    fn all_ready(&self) {
+        for part in [Part::Queue, Part::Database, Part::Component] {
+            self.health.ready(part);
+        }
+    }
+
+    /// The whole answer to a request, once the host has closed.
+    async fn ask(&self, request: &str) -> String {
+        let (addr, request) = (self.addr, request.to_owned());
+        let answer = spawn_blocking(move || {
+            let mut stream = TcpStream::connect(addr)?;
+            stream.set_read_timeout(Some(WAIT))?;
+            stream.write_all(request.as_bytes())?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            Ok::<_, std::io::Error>(answer)
+        });
+        answer.await.unwrap().expect("an answer in time")
+    }
+
+    async fn get(&self, path: &str) -> String {
+        self.ask(&format!("GET {path} HTTP/1.1\r\nHost: host\r\n\r\n"))
+            .await
+    }
+
+    async fn checked(&self, probe: Probe) -> Result<String, Failure> {
+        let addr = self.addr.to_string();
+        spawn_blocking(move || healthcheck(&addr, probe))
+            .await
+            .unwrap()
+    }
+}
+
+fn text_of(answer: &str) -> &str {
+    answer.split_once("\r\n\r\n").expect("a head").1
+}
+
+#[tokio::test]
+async fn each_path_gives_its_answer() {
+    let endpoint = endpoint().await;
+    let unready = endpoint.get("/readyz").await;
+    assert!(unready.starts_with("HTTP/1.1 503 "), "{unready}");
+    assert!(text_of(&unready).contains("database: not ready: starting\n"));
+    endpoint.all_ready();
+    let ready = endpoint.get("/readyz?verbose").await;
+    assert!(ready.starts_with("HTTP/1.1 200 "), "{ready}");
+    assert!(ready.contains("content-type: text/plain; charset=utf-8\r\n"));
+    let alive = endpoint.get("/livez").await;
+    assert!(alive.starts_with("HTTP/1.1 200 "), "{alive}");
+    assert_eq!(text_of(&alive), "alive\n");
+    assert!(alive.contains("connection: close\r\n"), "{alive}");
+    endpoint.metrics.received(3);
+    let metrics = endpoint.get("/metrics").await;
+    assert!(metrics.contains("content-type: text/plain; version=0.0.4; charset=utf-8\r\n"));
+    assert_eq!(text_of(&metrics), endpoint.metrics.text().unwrap());
+    assert!(metrics.contains("\netl_host_messages_received_total 3\n"));
+}
+
+#[tokio::test]
+async fn only_get_and_head_of_known_paths_are_answered() {
+    let endpoint = endpoint().await;
+    let unknown = endpoint.get("/canary-path").await;
+    assert!(unknown.starts_with("HTTP/1.1 404 "), "{unknown}");
+    assert!(!unknown.contains("canary"), "{unknown}");
+    for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
+        let request = format!("{method} /livez HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n");
+        let refused = endpoint.ask(&request).await;
+        assert!(refused.starts_with("HTTP/1.1 405 "), "{refused}");
+        assert!(refused.contains("allow: GET, HEAD\r\n"), "{refused}");
+    }
+    let head = endpoint
+        .ask("HEAD /livez HTTP/1.1\r\nHost: h\r\n\r\n")
+        .await;
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    assert!(head.contains("content-length: 6\r\n"), "{head}");
+    assert_eq!(text_of(&head), "");
+}
+
+#[tokio::test]
+async fn a_healthcheck_gives_what_the_host_says() {
+    let endpoint = endpoint().await;
+    assert_eq!(endpoint.checked(Probe::Live).await.unwrap(), "alive\n");
+    endpoint.all_ready();
+    let ready = endpoint.checked(Probe::Ready).await.unwrap();
+    assert!(ready.starts_with("ready\n"));
+    endpoint.health.not_ready(Part::Database, "SQLSTATE 57P03");
+    let failure = endpoint.checked(Probe::Ready).await.unwrap_err();
+    assert_eq!(failure.kind(), Kind::Unavailable);
+    let message = failure.message();
+    let reasons = "/readyz: 503: not ready; queue: ready; database: not ready: SQLSTATE 57P03";
+    assert!(message.contains(reasons), "{message}");
+}
+
+#[tokio::test]
+async fn headers_within_the_limit_are_read_and_over_the_limit_refused() {
+    let endpoint = endpoint().await;
+    let with = |bytes| {
+        let padding = "x".repeat(bytes);
+        format!("GET /livez HTTP/1.1\r\nHost: h\r\nX-Padding: {padding}\r\n\r\n")
+    };
+    let within = endpoint.ask(&with(HEADER_BYTES_MAX - 200)).await;
+    assert!(within.starts_with("HTTP/1.1 200 "), "{within}");
+    let over = endpoint.ask(&with(HEADER_BYTES_MAX + 1)).await;
+    assert!(over.starts_with("HTTP/1.1 431 "), "{over}");
+    let many = "X-Many: x\r\n".repeat(HEADERS_MAX + 1);
+    let over = endpoint
+        .ask(&format!("GET /livez HTTP/1.1\r\n{many}\r\n"))
+        .await;
+    assert!(over.starts_with("HTTP/1.1 431 "), "{over}");
+}
+
+#[tokio::test]
+async fn a_client_that_says_nothing_is_closed_in_time() {
+    let endpoint = endpoint().await;
+    let asked = Instant::now();
+    endpoint.ask("GET /livez HTT").await;
+    let limit = Duration::from_secs(CONNECTION_SECS_MAX);
+    assert!(asked.elapsed() >= limit - Duration::from_secs(1));
+    assert!(asked.elapsed() < limit + Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn silent_clients_beyond_the_limit_do_not_shut_others_out_for_good() {
+    let endpoint = endpoint().await;
+    let mut silent = Vec::new();
+    for _ in 0..CONNECTIONS_MAX {
+        silent.push(TcpStream::connect(endpoint.addr).unwrap());
+    }
+    let asked = Instant::now();
+    let answer = endpoint.get("/livez").await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    // It had to wait for a place: the limit holds.
+    assert!(asked.elapsed() >= Duration::from_secs(CONNECTION_SECS_MAX - 1));
+}
+
+#[tokio::test]
+async fn a_drain_is_answered_until_the_run_has_ended() {
+    let endpoint = endpoint().await;
+    endpoint.all_ready();
+    endpoint.health.stopping();
+    let draining = endpoint.get("/readyz").await;
+    assert!(draining.starts_with("HTTP/1.1 503 "), "{draining}");
+    assert!(text_of(&draining).starts_with("not ready: stopping\n"));
+    assert!(endpoint.get("/livez").await.starts_with("HTTP/1.1 200 "));
+    endpoint.ended.stop();
+    timeout(WAIT, endpoint.serving).await.unwrap().unwrap();
+    assert!(TcpStream::connect(endpoint.addr).is_err());
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_is_a_configuration_failure() {
+    let endpoint = endpoint().await;
+    let addr = endpoint.addr.to_string();
+    let taken = listen(&addr).await.unwrap_err();
+    assert_eq!(taken.kind(), Kind::Configuration);
+    let message = taken.message();
+    assert!(message.starts_with(&format!("listen on --admin-addr {addr}: ")));
+    assert!(message.ends_with("choose a port that is free"), "{message}");
+    let none = listen("9090").await.unwrap_err();
+    assert_eq!(none.kind(), Kind::Configuration);
+    assert!(none.message().contains("expected HOST:PORT"));
+}

@@ -1,0 +1,45 @@
+//! What the queue's own tasks tell whoever listens: calls, deletions, leases.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::error::QueueError;
+
+/// One thing that happened.
+#[derive(Debug)]
+pub enum Told<'a> {
+    /// A call was made.
+    Called(Operation),
+    /// A message is deleted, so long after it was received.
+    Deleted {
+        /// From its first receive here.
+        after: Duration,
+    },
+    /// Deletions of so many messages failed, this time.
+    DeleteFailed(usize),
+    /// So many leases were extended.
+    Extended(usize),
+    /// So many leases ran out while their messages were in work. Such a
+    /// message may be in work elsewhere too; the ledger lets one of them win.
+    Lost(usize),
+    /// Deletion is in trouble (an error), or works again (none).
+    Trouble(Option<&'a QueueError>),
+}
+
+/// The calls that a queue is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Receiving.
+    Receive,
+    /// Deleting.
+    Delete,
+    /// Extending, handing back, backing off.
+    Hide,
+    /// Sending to the dead-letter queue.
+    Send,
+    /// Reading attributes.
+    Look,
+}
+
+/// Whoever listens.
+pub type Listener = Arc<dyn Fn(Told<'_>) + Send + Sync>;
