@@ -37,7 +37,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Check everything that a run with the same options depends on, without
-    /// receiving anything.
+    /// receiving anything; like a run, it creates the ledger if that is missing.
     Check(Box<RunArgs>),
     /// Ask a running host whether it is ready; for images without curl.
     Healthcheck(HealthcheckArgs),
