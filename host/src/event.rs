@@ -94,7 +94,7 @@ impl Event<'_> {
                 name,
                 version,
                 digest,
-            } => info!(name, version, %digest, "component loaded; it may reach nothing"),
+            } => info!(name, version, %digest, "component loaded; it imports nothing"),
             Self::WaitingFor {
                 service,
                 place,

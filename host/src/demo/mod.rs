@@ -7,7 +7,7 @@
 //! may name real ones.
 //!
 //! It is a cargo feature and not in the production binary: the two servers
-//! bring some 280 crates.
+//! bring 200 crates.
 
 mod database_server;
 mod logins;
@@ -78,6 +78,7 @@ pub fn run(args: DemoArgs) -> Result<(), Failure> {
         endpoint_url: queue_server.endpoint_url(),
         database_url: database.url(),
     };
+    say("This PostgreSQL keeps nothing for long, hence the warning of fsync below.\n")?;
     say(&format!("$ {}\n", pipeline.shown()))?;
     pipeline.run(args.output)?;
 
@@ -194,12 +195,13 @@ fn kept(pipeline: &Pipeline) -> String {
          \n  psql '{database}' -c 'SELECT * FROM {TABLE} LIMIT 5'\
          \n  psql '{database}' -c 'SELECT message_id, outcome, reason FROM etl_host.ledger'\
          \n\n  {variables}\
-         \n  aws sqs send-message --queue-url {queue} --message-body '{heartbeat}'\
+         \n  aws sqs send-message --endpoint-url {endpoint} --queue-url {queue} --message-body '{heartbeat}'\
          \n\nRun the command above again to load what you send, with --database-connections 1 \
          (this database serves one\nclient at a time). Ctrl-C ends both; nothing is kept.",
         database = pipeline.database_url,
         variables = variables.join("\n  "),
         queue = pipeline.queue_url,
+        endpoint = pipeline.endpoint_url,
         heartbeat = logins::HEARTBEAT,
     )
 }

@@ -71,7 +71,6 @@ impl Commit {
     /// Says goodbye to the database.
     pub(super) async fn close(self) {
         self.store.close().await;
-        self.hold.leave(self.holder);
     }
 
     /// Removes old ledger entries; not being able to is worth a line.

@@ -18,6 +18,7 @@ use crate::event::Event;
 use crate::exit::{Ends, Failure, Kind, failure};
 use crate::output::{
     Database, DatabaseError, Ledger, LedgerFault, Session, Store, Table, Writer, dangers, fit,
+    missing_grants,
 };
 use crate::queue::{Found, Queue, QueueSettings};
 use crate::sandbox::{Isolation, Limits, Sandbox, SandboxThreads};
@@ -195,6 +196,19 @@ impl Plan {
                 )));
             }
         };
+        let columns = &sandbox.description().columns;
+        let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+        let grants = missing_grants(&session, &table, &names).await?;
+        if !grants.is_empty() {
+            return Err(OutputFault::Wrong(failure(
+                Kind::Configuration,
+                format!(
+                    "permissions are missing in {}; have a database administrator run:\n  {}",
+                    self.database.place(),
+                    grants.join(";\n  ")
+                ),
+            )));
+        }
         warnings.extend(dangers(&session, &table).await?);
         Ok(Output {
             session,

@@ -49,7 +49,10 @@ pub(super) type Attributes = HashMap<String, String>;
 impl AwsQueue {
     /// Prepares to speak to a queue. Region, credentials and endpoint are the
     /// AWS SDK's own.
-    pub(super) async fn new(url: &str) -> Self {
+    ///
+    /// # Errors
+    /// Nobody says which region the queue is in.
+    pub(super) async fn new(url: &str) -> Result<Self, QueueError> {
         // ring, because the database's TLS uses it too and it builds anywhere
         // that has a C compiler; aws-lc would add minutes to a cold build.
         let http = aws_smithy_http_client::Builder::new()
@@ -63,13 +66,18 @@ impl AwsQueue {
             loader = loader.region(Region::new(region));
         }
         let config = loader.load().await;
+        if config.region().is_none() {
+            return Err(QueueError::configuration(
+                "no region is configured: set AWS_REGION, or name a profile that has one".into(),
+            ));
+        }
         let first = client(&config, Duration::from_secs(FIRST_CALL_SECS_MAX));
-        Self {
+        Ok(Self {
             polls: first.clone(),
             calls: first,
             config,
             url: url.to_owned(),
-        }
+        })
     }
 
     /// Keeps to these times from now on. The SDK has no such limits by default:

@@ -63,7 +63,7 @@ impl Queue {
     /// # Errors
     /// A queue cannot be reached, does not exist or may not be used.
     pub async fn find(settings: &QueueSettings) -> Result<Found, QueueError> {
-        let mut aws = AwsQueue::new(&settings.url).await;
+        let mut aws = AwsQueue::new(&settings.url).await?;
         let attributes = aws.attributes().await?;
         let visibility = seconds(&attributes, "VisibilityTimeout")
             .unwrap_or(Duration::from_secs(VISIBILITY_SECS_DEFAULT));
@@ -73,7 +73,10 @@ impl Queue {
         let mut warnings: Vec<String> = Timing::warning(visibility).into_iter().collect();
         let dead_letter_url = match (&settings.dead_letter_url, redrive_target(&attributes)) {
             (Some(url), _) => Some(url.clone()),
-            (None, Some(arn)) => Some(aws.url_of(&arn).await?),
+            (None, Some(arn)) => {
+                let url = aws.url_of(&arn).await;
+                Some(url.map_err(|error| error.about(&format!("dead-letter queue {arn}")))?)
+            }
             (None, None) => None,
         };
         let dead_letter_queue = match dead_letter_url {
@@ -85,7 +88,8 @@ impl Queue {
             Some(url) => {
                 let aws = aws.other(&url);
                 // Fails here, not at the first rejection, where it is missing.
-                let its = aws.attributes().await?;
+                let about = |error: QueueError| error.about(&format!("dead-letter queue {url}"));
+                let its = aws.attributes().await.map_err(about)?;
                 warnings.extend(short_retention(&attributes, &its));
                 Some(DeadLetterQueue::new(Arc::new(aws), name(&url)))
             }

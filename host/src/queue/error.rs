@@ -49,6 +49,14 @@ impl QueueError {
         }
     }
 
+    /// The same error, and which queue it is about.
+    pub(super) fn about(self, what: &str) -> Self {
+        Self {
+            words: format!("{what}: {}", self.words),
+            ..self
+        }
+    }
+
     /// Something in the queue's configuration does not make sense.
     pub(super) fn configuration(words: String) -> Self {
         Self {
@@ -113,13 +121,20 @@ where
 }
 
 /// The last cause of a connection's failure: "Connection refused", a TLS
-/// fault, a name that does not resolve.
+/// fault, a name that does not resolve. One line: the SDK lists on several
+/// which credential providers it has asked.
 fn innermost(error: &dyn Error) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;
     }
-    error.to_string()
+    let words = error.to_string();
+    words
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .trim_end_matches([':', ' '])
+        .to_owned()
 }
 
 impl fmt::Display for QueueError {

@@ -147,7 +147,7 @@ fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component> {
     if bytes[MAGIC.len()..].starts_with(&LAYER_MODULE) {
         bail!(
             "this is a core module, not a component: encode it with \
-             `wasm-tools component new` (guests/README.md shows how)"
+             `wasm-tools component new`, or build it as guests/README.md says"
         );
     }
     Component::from_binary(engine, bytes)
