@@ -323,7 +323,7 @@ impl DdlArgs {
     /// The component cannot be loaded, or the table's name is none (78).
     pub fn statements(self) -> Result<String, Failure> {
         let table = table(self.table)?;
-        let mut statements = crate::output::Ledger::ddl().to_owned();
+        let mut statements = crate::output::Ledger::ddl();
         if let Some(file) = self.transform {
             let description = sandbox::Sandbox::describe(&file, Limits::default())
                 .ends_as(Kind::Configuration)?;

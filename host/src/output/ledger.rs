@@ -27,6 +27,13 @@ COMMENT ON TABLE etl_host.ledger IS
 CREATE INDEX IF NOT EXISTS ledger_at ON etl_host.ledger USING brin (at);
 ";
 
+/// What the role that the host uses needs beside it, as comments: only its
+/// administrator knows its name.
+const GRANTS: &str = "\
+-- GRANT USAGE ON SCHEMA etl_host TO the_role;
+-- GRANT SELECT, INSERT, UPDATE, DELETE ON etl_host.ledger TO the_role;
+";
+
 /// Held while the ledger is created, so that hosts that start together do not
 /// collide in the catalogue: the first eight bytes of SHA-256("etl_host.ledger").
 const CREATION_LOCK: i64 = 0x1685_2a6d_8aa6_e2f0;
@@ -63,9 +70,9 @@ impl From<DatabaseError> for LedgerFault {
 }
 
 impl Ledger {
-    /// The statements that create it.
-    pub fn ddl() -> &'static str {
-        DDL
+    /// The statements that create it, and the grants that its user needs.
+    pub fn ddl() -> String {
+        format!("{DDL}{GRANTS}")
     }
 
     /// Makes sure that the ledger is there and is what it must be.
@@ -150,6 +157,18 @@ impl Ledger {
             )
             .await?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
+
+    /// How many messages are rejected, as far as is remembered.
+    pub(super) async fn rejected(session: &Session) -> Result<u64, DatabaseError> {
+        let rows = session
+            .ask(
+                "SELECT count(*) FROM etl_host.ledger WHERE outcome = 'rejected'",
+                &[],
+            )
+            .await?;
+        let rejected: i64 = rows.first().map_or(0, |row| row.get(0));
+        Ok(rejected.unsigned_abs())
     }
 
     /// Removes entries older than `days`, at most [`PRUNED_ROWS_MAX`] of them;

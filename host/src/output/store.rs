@@ -24,6 +24,9 @@ pub trait Store: Send + Sync {
     /// skipped: those need no verdict any more. Gives the proof for each.
     fn settled<'a>(&'a mut self, keys: &'a [Key]) -> Reply<'a, Vec<Option<Committed>>>;
 
+    /// How many messages the ledger has as rejected.
+    fn rejected(&mut self) -> Reply<'_, u64>;
+
     /// Removes ledger entries older than `days`, a bounded number of them;
     /// gives how many.
     fn prune(&mut self, days: u32) -> Reply<'_, u64>;

@@ -156,6 +156,13 @@ impl Store for Writer {
         })
     }
 
+    fn rejected(&mut self) -> Reply<'_, u64> {
+        Box::pin(async move {
+            let answer = Ledger::rejected(self.connected().await?).await;
+            self.checked(answer)
+        })
+    }
+
     fn prune(&mut self, days: u32) -> Reply<'_, u64> {
         Box::pin(async move {
             let answer = Ledger::prune(self.connected().await?, days).await;

@@ -37,6 +37,7 @@ use commit::Commit;
 use hold::{Hold, Holder};
 use intake::Intake;
 use settle::{Kept, Settler};
+use until_empty::Watch;
 use worker::{Pruned, Rules, Worker};
 
 /// How much is done at once.
@@ -77,6 +78,8 @@ pub struct Parts {
     pub judge: Arc<dyn Judge>,
     /// A way into the database for each worker.
     pub stores: Vec<Box<dyn Store>>,
+    /// One more, which connects only where it is needed.
+    pub ledger: Box<dyn Store>,
     /// The target, which is part of each key.
     pub table: TableName,
     /// The SHA-256 of the component, in hex.
@@ -103,6 +106,7 @@ pub async fn run(
         dead_letter_queue,
         judge,
         stores,
+        ledger,
         table,
         policy,
         event_id,
@@ -175,13 +179,14 @@ pub async fn run(
     drop(deletions);
 
     let watcher = (until == Until::Empty).then(|| {
-        tokio::spawn(until_empty::watch(
-            queue.clone(),
-            budget.clone(),
-            kept.clone(),
-            Arc::clone(&telemetry.counts),
-            switch.clone(),
-        ))
+        let watch = Watch {
+            queue: queue.clone(),
+            budget: budget.clone(),
+            kept: kept.clone(),
+            counts: Arc::clone(&telemetry.counts),
+            ledger: dead_letter_queue.is_none().then_some(ledger),
+        };
+        tokio::spawn(watch.run(switch.clone()))
     });
 
     let broken = joined_all(intakes, workers, &switch).await;

@@ -445,6 +445,16 @@ impl Store for World {
         })
     }
 
+    fn rejected(&mut self) -> Reply<'_, u64> {
+        Box::pin(async move {
+            let state = self.lock();
+            let outcomes = state.ledger.values();
+            Ok(outcomes
+                .filter(|(outcome, _)| *outcome == "rejected")
+                .count() as u64)
+        })
+    }
+
     fn prune(&mut self, _days: u32) -> Reply<'_, u64> {
         Box::pin(async { Ok(0) })
     }
@@ -482,6 +492,7 @@ fn parts(world: &World, schedule: &Schedule) -> Parts {
         dead_letter_queue,
         judge: Arc::new(ByBody),
         stores: vec![Box::new(world.clone()), Box::new(world.clone())],
+        ledger: Box::new(world.clone()),
         table: TableName {
             schema: "public".into(),
             name: "logins".into(),

@@ -106,6 +106,7 @@ impl Plan {
         for writer in more {
             stores.push(Box::new(writer));
         }
+        let ledger = Box::new(first.another());
         stores.insert(0, Box::new(first.over(session)));
         let judge = SandboxThreads::start(Arc::new(sandbox), self.shape.sandbox_threads)
             .context("start sandbox threads")
@@ -115,6 +116,7 @@ impl Plan {
             dead_letter_queue: found.dead_letter_queue,
             judge: Arc::new(judge),
             stores,
+            ledger,
             table: table.name,
             policy: digest.to_string(),
             event_id: self.event_id,
@@ -175,7 +177,7 @@ impl Plan {
                     Kind::Configuration,
                     format!(
                         "the ledger cannot be created or read: {error}; have a database \
-                         administrator run what `etl-host ddl` prints"
+                         administrator run what `etl-host ddl` prints, with the grants in it"
                     ),
                 )));
             }

@@ -133,7 +133,7 @@ fn innermost(error: &dyn Error) -> String {
         .lines()
         .next()
         .unwrap_or_default()
-        .trim_end_matches([':', ' '])
+        .trim_end_matches(". Attempted:")
         .to_owned()
 }
 
