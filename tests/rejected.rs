@@ -66,6 +66,20 @@ fn without_a_dead_letter_queue_a_malformed_message_stays_in_its_queue() {
 }
 
 #[test]
+fn what_an_earlier_run_left_hidden_does_not_keep_a_later_one_waiting() {
+    let (queue, database) = (Queue::without_dead_letters(), Database::with_table());
+    queue.send(&["not a login".to_owned()]);
+    let run = || Host::new(&queue, &database).until_empty().run().exited(0);
+    run();
+    run();
+    assert_eq!(
+        (queue.visible(), queue.hidden()),
+        (0, 1),
+        "(visible, hidden)"
+    );
+}
+
+#[test]
 fn a_dead_letter_queue_may_be_named_on_the_command_line() {
     let queue = Queue::shaped(Shape {
         dead_letters: DeadLetters::ByOption,
