@@ -20,7 +20,7 @@ pub mod operation;
 pub mod oracle;
 pub mod refusal;
 mod server;
-mod service;
+mod sqs;
 pub mod store;
 
 use std::collections::BTreeMap;
@@ -40,14 +40,14 @@ use judge::{Judge, Violation};
 use oracle::Oracle;
 use refusal::Refusal;
 use server::serve;
-use service::Service;
+use sqs::Sqs;
 use store::message::{Outgoing, Stored};
 use store::queue::Counts;
 use store::{Store, arn};
 
 pub struct FakeQueue {
     door: Door,
-    service: Arc<Service>,
+    sqs: Arc<Sqs>,
     clock: Clock,
     runtime: OwnRuntime,
 }
@@ -56,19 +56,19 @@ impl FakeQueue {
     pub fn start() -> FakeQueue {
         let runtime = OwnRuntime::start("fake-queue");
         let clock = Clock::start();
-        // The endpoint is known once the door is open, and the service is
+        // The endpoint is known once the door is open, and the rest is
         // needed to open it; nobody comes before both are there.
-        let there: Arc<OnceLock<Arc<Service>>> = Arc::default();
+        let there: Arc<OnceLock<Arc<Sqs>>> = Arc::default();
         let behind_door = Arc::clone(&there);
         let door = Door::open(&runtime, move |guest| {
-            let service = behind_door.get().cloned();
+            let sqs = behind_door.get().cloned();
             async move {
-                if let Some(service) = service {
-                    serve(service, guest).await;
+                if let Some(sqs) = sqs {
+                    serve(sqs, guest).await;
                 }
             }
         });
-        let service = Arc::new(Service {
+        let sqs = Arc::new(Sqs {
             store: Mutex::new(Store::new(clock.clone())),
             changed: Notify::new(),
             faults: Faults::default(),
@@ -77,7 +77,7 @@ impl FakeQueue {
             endpoint: format!("http://{}", door.address()),
         });
         FakeQueue {
-            service: Arc::clone(there.get_or_init(|| service)),
+            sqs: Arc::clone(there.get_or_init(|| sqs)),
             door,
             clock,
             runtime,
@@ -86,11 +86,11 @@ impl FakeQueue {
 
     /// What `AWS_ENDPOINT_URL` is to say.
     pub fn endpoint(&self) -> &str {
-        &self.service.endpoint
+        &self.sqs.endpoint
     }
 
     pub fn url(&self, queue: &str) -> String {
-        self.service.url(queue)
+        self.sqs.url(queue)
     }
 
     /// Describes a queue, to be created.
@@ -115,24 +115,24 @@ impl FakeQueue {
 
     /// Sends one message. Gives its id.
     pub fn put(&self, queue: &str, message: Outgoing) -> String {
-        let mut store = self.service.store();
+        let mut store = self.sqs.store();
         let sent = store
             .queue(queue)
             .and_then(|queue| queue.send(&self.clock, message));
         drop(store);
-        self.service.changed.notify_waiters();
+        self.sqs.changed.notify_waiters();
         sent.expect("the queue takes the message").message_id
     }
 
     pub fn counts(&self, queue: &str) -> Counts {
-        let mut store = self.service.store();
+        let mut store = self.sqs.store();
         let queue = store.queue(queue).expect("a queue of the test");
         queue.counts(self.clock.now())
     }
 
     /// Everything in the queue, visible or not, in the order of sending.
     pub fn messages(&self, queue: &str) -> Vec<Stored> {
-        let mut store = self.service.store();
+        let mut store = self.sqs.store();
         let queue = store.queue(queue).expect("a queue of the test");
         queue.messages(self.clock.now())
     }
@@ -140,29 +140,29 @@ impl FakeQueue {
     /// Sends what is visible in a dead-letter queue back, as SQS's own message
     /// move does. Gives the old and the new id of each.
     pub fn redrive(&self, dead: &str, source: &str) -> Vec<(String, String)> {
-        let moved = self.service.store().redrive(dead, source);
-        self.service.changed.notify_waiters();
+        let moved = self.sqs.store().redrive(dead, source);
+        self.sqs.changed.notify_waiters();
         moved.expect("two queues of the test")
     }
 
     /// Has something go wrong. Assert on what it gives: a fault that did not
     /// fire has shown nothing.
     pub fn fault(&self, fault: Fault) -> Arc<Fired> {
-        self.service.faults.arm(fault)
+        self.sqs.faults.arm(fault)
     }
 
     pub fn journal(&self) -> &Journal {
-        &self.service.journal
+        &self.sqs.journal
     }
 
     /// Judges each delete from the queue from now on. Copies of rejected
     /// messages go to the dead-letter queue of the queue's own policy.
     pub fn judge(&self, queue: &str, oracle: impl Oracle + 'static) {
-        let store = self.service.store();
+        let store = self.sqs.store();
         let dead_letters = store.dead_letter_queue(queue);
         let dead_letters = dead_letters.map(|queue| queue.name.clone());
         drop(store);
-        let judge = &self.service.judge;
+        let judge = &self.sqs.judge;
         judge.watch(queue, dead_letters, oracle);
     }
 
@@ -174,30 +174,30 @@ impl FakeQueue {
         oracle: impl Oracle + 'static,
     ) {
         let dead_letters = Some(dead_letters.to_owned());
-        let judge = &self.service.judge;
+        let judge = &self.sqs.judge;
         judge.watch(queue, dead_letters, oracle);
     }
 
     /// These messages carry one event id: the ledger may know any of them.
     pub fn same_event(&self, message_ids: &[String]) {
-        self.service.judge.same_event(message_ids);
+        self.sqs.judge.same_event(message_ids);
     }
 
     pub fn violations(&self) -> Vec<Violation> {
-        self.service.judge.violations()
+        self.sqs.judge.violations()
     }
 
     /// Messages whose delete could not be judged, because the oracle's
     /// database did not answer.
     pub fn unjudged(&self) -> Vec<String> {
-        self.service.judge.unasked()
+        self.sqs.judge.unasked()
     }
 
     /// Panics unless at least so many deletes were judged, and all of them
     /// were lawful.
     #[track_caller]
     pub fn assert_deletes_lawful(&self, judged_min: usize) {
-        let judge = &self.service.judge;
+        let judge = &self.sqs.judge;
         let (violations, unasked) = (judge.violations(), judge.unasked());
         assert!(violations.is_empty(), "unlawful deletes: {violations:#?}");
         assert!(unasked.is_empty(), "nobody judged {unasked:?}");
@@ -208,7 +208,7 @@ impl FakeQueue {
     /// Lets time pass in no time: leases run out, delays end.
     pub fn put_clock_forward(&self, by: Duration) {
         self.clock.put_forward(by);
-        self.service.changed.notify_waiters();
+        self.sqs.changed.notify_waiters();
     }
 
     /// The whole server is down: connections are reset and refused. Returns
@@ -263,7 +263,7 @@ impl NewQueue<'_> {
 
     /// Gives its URL.
     pub fn create(self) -> String {
-        let mut store = self.fake.service.store();
+        let mut store = self.fake.sqs.store();
         let created: Result<(), Refusal> = store.create(&self.name, &self.attributes);
         created.expect("a queue that SQS would take");
         if let (Some(max), Ok(queue)) = (self.in_flight_max, store.queue(&self.name)) {

@@ -1,6 +1,6 @@
 //! HTTP: requests in, answers out, and what goes wrong on the way. Faults that
-//! are about a whole call are carried out here, before and after the service
-//! performs it; every call is entered in the journal first.
+//! are about a whole call are carried out here, before and after the call
+//! takes effect; every call is entered in the journal first.
 //!
 //! A call that changes something is performed to its end though its client has
 //! gone. A long poll ends with its client, unless a fault says otherwise.
@@ -22,7 +22,7 @@ use super::input::Input;
 use super::journal::Outcome;
 use super::operation::Operation;
 use super::refusal::Refusal;
-use super::service::{Performed, Service};
+use super::sqs::{Performed, Sqs};
 use super::store::message::new_message_id;
 use crate::fake_network::door::{Abrupt, Guest};
 use crate::fake_network::fired::Fired;
@@ -43,11 +43,11 @@ impl std::fmt::Display for Gone {
 impl std::error::Error for Gone {}
 
 /// Serves a connection until it ends.
-pub async fn serve(service: Arc<Service>, guest: Guest) {
+pub async fn serve(sqs: Arc<Sqs>, guest: Guest) {
     let abrupt = guest.abrupt();
     let service = service_fn(move |request| {
-        let (service, abrupt) = (Arc::clone(&service), abrupt.clone());
-        async move { answer(service, request, abrupt).await }
+        let (sqs, abrupt) = (Arc::clone(&sqs), abrupt.clone());
+        async move { answer(sqs, request, abrupt).await }
     });
     // An error is a client that went away, or a fault that was carried out.
     let _ = hyper::server::conn::http1::Builder::new()
@@ -56,7 +56,7 @@ pub async fn serve(service: Arc<Service>, guest: Guest) {
 }
 
 async fn answer(
-    service: Arc<Service>,
+    sqs: Arc<Sqs>,
     request: Request<Incoming>,
     abrupt: Abrupt,
 ) -> Result<Response<Answer>, Gone> {
@@ -73,8 +73,8 @@ async fn answer(
     let queue = input.queue().ok();
     let queue = queue.or_else(|| input.optional_text("QueueName"));
     let visit = Visit {
-        number: service.journal.begin(operation, queue.as_deref()),
-        service,
+        number: sqs.journal.begin(operation, queue.as_deref()),
+        sqs,
         operation,
         queue,
         abrupt,
@@ -84,7 +84,7 @@ async fn answer(
 
 /// A call on its way.
 struct Visit {
-    service: Arc<Service>,
+    sqs: Arc<Sqs>,
     operation: Operation,
     queue: Option<String>,
     /// Its number in the journal.
@@ -95,13 +95,13 @@ struct Visit {
 impl Drop for Visit {
     /// Without an answer until now, it gets none.
     fn drop(&mut self) {
-        self.service.journal.abandon(self.number);
+        self.sqs.journal.abandon(self.number);
     }
 }
 
 impl Visit {
     async fn answer(&self, input: Input) -> Result<Response<Answer>, Gone> {
-        let faults = &self.service.faults;
+        let faults = &self.sqs.faults;
         let fault = faults.before(self.operation, self.queue.as_deref());
         let mut outlives_client = None;
         if let Some(fault) = fault {
@@ -120,7 +120,7 @@ impl Visit {
     }
 
     async fn perform(&self, input: Input, outlives_client: Option<Arc<Fired>>) -> Performed {
-        let performing = Arc::clone(&self.service).perform(self.operation, input, self.number);
+        let performing = Arc::clone(&self.sqs).perform(self.operation, input, self.number);
         if self.operation == Operation::ReceiveMessage && outlives_client.is_none() {
             return performing.await;
         }
@@ -137,7 +137,7 @@ impl Visit {
             Ok(answer) => answer.to_string().into_bytes(),
             Err(refusal) => return Ok(self.refused(refusal)),
         };
-        let faults = &self.service.faults;
+        let faults = &self.sqs.faults;
         let fault = performed
             .did_something(self.operation)
             .then(|| faults.after(self.operation, self.queue.as_deref()))
@@ -180,7 +180,7 @@ impl Visit {
     }
 
     fn end(&self, outcome: Outcome) {
-        self.service.journal.end(self.number, outcome);
+        self.sqs.journal.end(self.number, outcome);
     }
 
     fn lost(&self) -> Gone {

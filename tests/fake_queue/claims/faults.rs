@@ -88,7 +88,7 @@ fn a_call_hangs_until_the_client_gives_up() {
 fn a_delayed_call_takes_effect_late_and_a_delayed_answer_early() {
     let scene = Scene::new();
     scene.fake.send(SOURCE, &["a"]);
-    let delay = Duration::from_millis(300);
+    let delay = Duration::from_secs(1);
     let started = Instant::now();
     let late = scene.fake.fault(Fault::on(RECEIVE, Action::Delay(delay)));
     assert_eq!(scene.try_receive(), Ok(1));

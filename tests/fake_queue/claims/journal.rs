@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::{SOURCE, Scene, handle};
+use crate::fake_queue::clock::Clock;
 use crate::fake_queue::fault::{Action, Fault};
-use crate::fake_queue::journal::{Effect, Outcome};
+use crate::fake_queue::journal::{Call, Effect, Journal, Outcome};
 use crate::fake_queue::operation::{DELETES, EXTENSIONS, Operation};
 use crate::fake_queue::refusal::Refusal;
 
@@ -41,7 +42,7 @@ fn what_was_done_to_a_message_is_told_in_order() {
 }
 
 #[test]
-fn calls_are_counted_by_operation_outcome_and_second() {
+fn calls_are_counted_by_operation_and_outcome() {
     let scene = Scene::new();
     let refuse = Action::Refuse(Refusal::unavailable());
     let fault = Fault::on([Operation::ReceiveMessage], refuse).times(3);
@@ -51,16 +52,31 @@ fn calls_are_counted_by_operation_outcome_and_second() {
         assert!(super::receive(&scene.client, &url, 0).is_err());
     }
     assert_eq!(fired.count(), 3);
-    scene.fake.put_clock_forward(Duration::from_secs(10));
     scene.receive();
     let journal = scene.fake.journal();
     assert_eq!(journal.count(Operation::ReceiveMessage), 4);
     let refused = Outcome::Refused("ServiceUnavailable".to_owned());
     assert_eq!(journal.matching(|call| call.outcome == refused), 3);
-    let in_queue = |call: &crate::fake_queue::journal::Call| {
-        call.queue.as_deref() == Some(SOURCE) && call.operation == Operation::ReceiveMessage
+}
+
+#[test]
+fn the_busiest_second_is_found() {
+    let clock = Clock::start();
+    let journal = Journal::new(clock.clone());
+    for calls in [2, 3, 1] {
+        for _ in 0..calls {
+            let call = journal.begin(Operation::ReceiveMessage, Some(SOURCE));
+            journal.end(call, Outcome::Answered);
+        }
+        journal.begin(Operation::DeleteMessage, Some(SOURCE));
+        clock.put_forward(Duration::from_secs(10));
+    }
+    let receives = |call: &Call| {
+        call.operation == Operation::ReceiveMessage && call.queue.as_deref() == Some(SOURCE)
     };
-    assert_eq!(journal.busiest_second(in_queue), 3);
+    assert_eq!(journal.busiest_second(receives), 3);
+    assert_eq!(journal.busiest_second(|_| true), 4);
+    assert_eq!(journal.busiest_second(|_| false), 0);
 }
 
 #[test]

@@ -56,7 +56,7 @@ impl Scene {
 
     /// A client that gives up early.
     fn impatient(&self) -> Client {
-        client(self.fake.endpoint(), 500)
+        client(self.fake.endpoint(), 1_500)
     }
 
     fn receive(&self) -> Vec<Message> {

@@ -240,8 +240,10 @@ fn a_long_poll_sees_a_lease_run_out_by_the_real_clock() {
     let scene = Scene::around(fake);
     scene.fake.send(SOURCE, &["a"]);
     let first = scene.receive_one();
+    let started = Instant::now();
     let again = receive(&scene.client, &scene.fake.url(SOURCE), 20).expect("receive");
     assert_eq!(ids(&again), [first.message_id().expect("an id")]);
+    assert!(started.elapsed() < Duration::from_secs(15));
 }
 
 #[test]

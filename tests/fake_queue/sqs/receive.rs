@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::sleep;
 
 use super::send::digests;
-use super::{Performed, Service};
+use super::{Performed, Sqs};
 use crate::fake_queue::attribute::{self, Attributes};
 use crate::fake_queue::fault::{Action, Place};
 use crate::fake_queue::input::Input;
@@ -22,7 +22,7 @@ use crate::fake_queue::store::settle::VISIBILITY_SECS_MAX;
 const RECEIVE_MESSAGES_MAX: u32 = 10;
 const WAIT_SECS_MAX: u32 = 20;
 
-impl Service {
+impl Sqs {
     pub(super) async fn receive(&self, input: &Input) -> Result<Performed, Refusal> {
         let queue = input.queue()?;
         let messages_max = input.number("MaxNumberOfMessages", 1, RECEIVE_MESSAGES_MAX)?;
@@ -62,10 +62,8 @@ impl Service {
     ) -> Result<Vec<Received>, Refusal> {
         let deadline = self.now() + wait;
         loop {
+            // Made before looking, or a change in between would be missed.
             let changed = self.changed.notified();
-            tokio::pin!(changed);
-            // Before looking, or a change in between would be missed.
-            changed.as_mut().enable();
             let (received, moved, next_timer) = {
                 let mut store = self.store();
                 let (received, moved) = store.receive(queue, wish, &self.faults)?;

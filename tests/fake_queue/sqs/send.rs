@@ -2,13 +2,13 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Done, Service};
+use super::{Done, Sqs};
 use crate::fake_queue::attribute::{self, Attributes};
 use crate::fake_queue::input::Input;
 use crate::fake_queue::journal::{Effect, Entry};
 use crate::fake_queue::operation::Operation;
 
-impl Service {
+impl Sqs {
     pub(super) fn send(
         &self,
         operation: Operation,

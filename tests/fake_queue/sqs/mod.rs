@@ -22,7 +22,7 @@ use super::store::settings::BODY_BYTES_MAX;
 use super::store::{ACCOUNT, Store};
 
 /// What the operations work on.
-pub struct Service {
+pub struct Sqs {
     pub store: Mutex<Store>,
     /// Told whenever a message may have become visible.
     pub changed: Notify,
@@ -68,7 +68,7 @@ struct Done {
     result: Result<Value, Refusal>,
 }
 
-impl Service {
+impl Sqs {
     pub fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use super::{Done, Service};
+use super::{Done, Sqs};
 use crate::fake_queue::fault::Place;
 use crate::fake_queue::input::Input;
 use crate::fake_queue::journal::{Effect, Entry};
@@ -12,7 +12,7 @@ use crate::fake_queue::operation::Operation;
 use crate::fake_queue::refusal::Refusal;
 use crate::fake_queue::store::settle::Deletion;
 
-impl Service {
+impl Sqs {
     pub(super) async fn judge_delete(
         &self,
         queue: &str,
