@@ -1,11 +1,14 @@
 //! Intake: one long poll after the other, for as long as there is room.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::batcher::Arrivals;
 use super::hold::Hold;
 use crate::admin::{Pause, Poller};
 use crate::backoff::Backoff;
 use crate::event::Event;
-use crate::queue::{Budget, Leases, Queue, Reservation};
+use crate::queue::{Budget, Leases, Queue, QueueError, Reservation};
 use crate::shutdown::Shutdown;
 use crate::telemetry::Telemetry;
 
@@ -17,6 +20,9 @@ pub(super) struct Intake {
     pub(super) hold: Hold,
     pub(super) telemetry: Telemetry,
     pub(super) arrivals: Arrivals,
+    /// How many of these tasks fail at present: what befalls all of them at
+    /// once is worth one line.
+    pub(super) failing: Arc<AtomicUsize>,
 }
 
 impl Intake {
@@ -38,8 +44,7 @@ impl Intake {
                 Ok(deliveries) => {
                     attempt = attempt_id();
                     if std::mem::take(&mut failing) {
-                        Event::ReceiveRecovered.log();
-                        self.telemetry.receive_recovered();
+                        self.recovered();
                     }
                     poller.received();
                     backoff.reset();
@@ -50,11 +55,8 @@ impl Intake {
                     self.arrivals.push(deliveries.new);
                 }
                 Err(error) => {
-                    let cause = error.to_string();
-                    self.telemetry.receive_failed(&cause);
-                    if !std::mem::replace(&mut failing, true) {
-                        Event::ReceiveFailing(cause).log();
-                    }
+                    let first = !std::mem::replace(&mut failing, true);
+                    self.failed(&error, first);
                     poller.pausing(Pause::BackingOff);
                     tokio::select! {
                         () = shutdown.requested() => {}
@@ -63,6 +65,21 @@ impl Intake {
                     poller.resumed();
                 }
             }
+        }
+    }
+
+    fn failed(&self, error: &QueueError, first: bool) {
+        let cause = error.to_string();
+        self.telemetry.receive_failed(&cause);
+        if first && self.failing.fetch_add(1, Ordering::SeqCst) == 0 {
+            Event::ReceiveFailing(cause).log();
+        }
+    }
+
+    fn recovered(&self) {
+        if self.failing.fetch_sub(1, Ordering::SeqCst) == 1 {
+            Event::ReceiveRecovered.log();
+            self.telemetry.receive_recovered();
         }
     }
 

@@ -127,6 +127,7 @@ pub async fn run(
     let deleter = tokio::spawn(deleter.run());
     let (arrivals, batcher) = Batcher::new(shape.batch_messages_max);
 
+    let failing = Arc::default();
     let mut intakes = JoinSet::new();
     for _ in 0..shape.receives {
         let intake = Intake {
@@ -136,6 +137,7 @@ pub async fn run(
             hold: hold.clone(),
             telemetry: telemetry.clone(),
             arrivals: arrivals.clone(),
+            failing: Arc::clone(&failing),
         };
         intakes.spawn(intake.run(shutdown.clone()));
     }
