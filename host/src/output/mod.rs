@@ -24,7 +24,7 @@ pub use error::{Class, DatabaseError};
 pub use fit::fit;
 pub use key::{Identity, Key, TableName};
 pub use ledger::{Ledger, LedgerFault, PRUNED_ROWS_MAX};
-pub use session::{Database, Session};
+pub use session::{Database, STATEMENT_SECS_DEFAULT, Session};
 pub use settings::Settings;
 pub use store::{Reply, Store};
 pub use table::{Table, is_table_name};
