@@ -3,6 +3,7 @@
 //!
 //! One file a subject; each test is named for what it claims.
 
+mod cases;
 mod components;
 mod demo;
 mod fake_network;

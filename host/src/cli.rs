@@ -7,7 +7,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::exit::{Ends, Failure, Kind, failure};
-use crate::output::{Database, Settings, is_table_name};
+use crate::output::{Database, STATEMENT_SECS_DEFAULT, Settings, is_table_name};
 use crate::pipeline::{Plan, Shape, Until};
 use crate::queue::QueueSettings;
 use crate::sandbox::{self, Isolation, Limits};
@@ -174,6 +174,16 @@ pub struct RunArgs {
         default_value_t = 60
     )]
     startup_wait_secs: u64,
+    /// For how long a statement's answer is waited for, in seconds; then it is
+    /// cancelled and tried again over a new connection.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "ETL_HOST_STATEMENT_SECS_MAX",
+        default_value_t = STATEMENT_SECS_DEFAULT,
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
+    statement_secs_max: u64,
     #[command(flatten, next_help_heading = "Limits of the component")]
     limits: LimitArgs,
     #[command(flatten, next_help_heading = "How much at once")]
@@ -275,7 +285,7 @@ impl RunArgs {
                     false => POLL_SECS,
                 }),
             },
-            database: database(self.database_url)?,
+            database: database(self.database_url, self.statement_secs_max)?,
             table: table(self.table)?,
             create_table: self.create_table,
             event_id: self.event_id,
@@ -355,7 +365,7 @@ fn table(name: String) -> Result<String, Failure> {
 /// The variables that say by themselves where the database is.
 const PLACES: [&str; 4] = ["PGHOST", "PGHOSTADDR", "PGDATABASE", "PGSERVICE"];
 
-fn database(url: Option<String>) -> Result<Database, Failure> {
+fn database(url: Option<String>, statement_secs_max: u64) -> Result<Database, Failure> {
     let variable = |name: &str| std::env::var(name).ok();
     let url = match url.or_else(|| variable("DATABASE_URL")) {
         Some(url) => url,
@@ -367,7 +377,7 @@ fn database(url: Option<String>) -> Result<Database, Failure> {
         )?,
     };
     let settings = Settings::parse(&url, variable).ends_as(Kind::Configuration)?;
-    Database::new(settings).ends_as(Kind::Configuration)
+    Database::new(settings, statement_secs_max).ends_as(Kind::Configuration)
 }
 
 fn parameter(text: &str) -> Result<(String, String), String> {

@@ -17,6 +17,7 @@ const USER_LOGINS: &str = "CREATE TABLE IF NOT EXISTS user_logins(
 
 pub struct Database {
     pub name: String,
+    port: u16,
     client: Client,
 }
 
@@ -34,15 +35,24 @@ impl Database {
         let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let server = Server::get();
         server.administer(&[&format!("CREATE DATABASE {name} OWNER {OWNER}")]);
-        let client = server.connect(&name);
-        Database { name, client }
+        Database::over(server.connect(&name), name, server.port)
+    }
+
+    /// One that is there already, on a server at this port.
+    pub fn over(client: Client, name: String, port: u16) -> Database {
+        Database { name, port, client }
     }
 
     /// With the exercise's table.
     pub fn with_table() -> Database {
         let database = Database::empty();
-        database.execute(USER_LOGINS);
+        database.create_table();
         database
+    }
+
+    /// Creates the exercise's table.
+    pub fn create_table(&self) {
+        self.execute(USER_LOGINS);
     }
 
     pub fn url(&self) -> String {
@@ -54,7 +64,7 @@ impl Database {
     }
 
     pub fn url_as(&self, role: &str, password: &str) -> String {
-        let port = Server::get().port;
+        let port = self.port;
         format!(
             "postgres://{role}:{password}@127.0.0.1:{port}/{}?sslmode=disable",
             self.name

@@ -151,6 +151,15 @@ impl Running {
         }
     }
 
+    /// Waits until it has logged these words.
+    pub fn wait_until_it_says(&mut self, words: &str) {
+        let said = Arc::clone(&self.stderr.bytes);
+        self.wait_until(&format!("it says {words:?}"), || {
+            let said = said.lock().expect("no reader panics");
+            String::from_utf8_lossy(&said).contains(words)
+        });
+    }
+
     /// Asks it to stop, as an orchestrator does.
     pub fn terminate(&self) {
         self.signal("-TERM");

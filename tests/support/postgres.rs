@@ -35,13 +35,27 @@ const WHAT_TO_INSTALL: &str = "These tests need a PostgreSQL server (initdb and 
      `apt-get install postgresql` on Debian or Ubuntu, `dnf install postgresql-server` on Fedora, \
      `brew install postgresql` on macOS; `pg_config`, PATH or /usr/lib/postgresql must lead to it.";
 
+/// A server that is told to stop stays stopped, unless somebody has asked for
+/// it again by then.
 const SUPERVISOR: &str = r#"
-"$1/postgres" -D "$2/data" -p "$3" -c listen_addresses=127.0.0.1 -c unix_socket_directories="$2" \
-  -c fsync=off -c max_connections=200 -c log_line_prefix='%m [%p] %d ' >"$2/log" 2>&1 &
-server=$!
+keep() {
+  again="$2/again"
+  while :; do
+    rm -f "$again"
+    "$1/postgres" -D "$2/data" -p "$3" -c listen_addresses=127.0.0.1 \
+      -c unix_socket_directories="$2" -c fsync=off -c max_connections=200 \
+      -c log_line_prefix='%m [%p] %d ' >>"$2/log" 2>&1 &
+    echo $! >"$2/pid"
+    wait $!
+    [ -e "$again" ] || break
+  done
+}
+keep "$@" &
+keeper=$!
 cat >/dev/null
-kill -INT $server
-wait $server
+rm -f "$2/again"
+kill -INT "$(cat "$2/pid")"
+wait $keeper
 rm -rf "$2"
 "#;
 
@@ -82,6 +96,29 @@ impl Server {
                     .expect("run an administrative statement");
             }
         });
+    }
+
+    /// Stops the server with a signal and starts it again: `INT` asks it to
+    /// end its sessions, `QUIT` leaves it what a crash leaves.
+    #[allow(dead_code, reason = "only a server of a test's own may be ended")]
+    pub fn restart(&self, signal: &str) {
+        // In the data folder, as the server's own account.
+        let command = format!("touch ../again; kill -{signal} $(head -n 1 postmaster.pid)");
+        block_on(async {
+            let client = self
+                .try_connect("postgres", SUPERUSER, SUPERUSER_PASSWORD)
+                .await
+                .expect("connect as the superuser");
+            // Its answer may be lost with the connection.
+            let stop = format!("COPY (SELECT) TO PROGRAM '{command}'");
+            let _ = client.batch_execute(&stop).await;
+        });
+    }
+
+    /// Whether it takes connections at the moment.
+    #[allow(dead_code, reason = "only a server of a test's own may be ended")]
+    pub fn is_ready(&self) -> bool {
+        block_on(self.try_connect("postgres", SUPERUSER, SUPERUSER_PASSWORD)).is_ok()
     }
 
     pub fn connect(&self, database: &str) -> Client {

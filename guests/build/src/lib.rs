@@ -1,6 +1,6 @@
 //! Builds the transform components that are committed beside their sources in
-//! `guests/`, the same bytes on every machine: whoever doubts one rebuilds it
-//! and compares.
+//! `guests/`, and in `tests/guests/` the one that tests need, the same bytes on
+//! every machine: whoever doubts one rebuilds it and compares.
 //!
 //! A guest is compiled to a core module by cargo (`compile`), which becomes a
 //! component and is held against the world it claims (`encode`).
@@ -17,12 +17,49 @@ use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
 /// The guests, each a package and a folder of this name.
-pub const GUESTS: [&str; 2] = ["sha256_mask", "truncate_mask"];
+pub const GUESTS: [Guest; 3] = [
+    Guest {
+        name: "sha256_mask",
+        folder: "guests",
+    },
+    Guest {
+        name: "truncate_mask",
+        folder: "guests",
+    },
+    // Not for users: it breaks each rule on request.
+    Guest {
+        name: "misbehave",
+        folder: "tests/guests",
+    },
+];
+
+/// A guest, and where it is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Guest {
+    /// The name of its package, its folder and its file.
+    pub name: &'static str,
+    /// The folder of its source and of its file, from the repository's root.
+    pub folder: &'static str,
+}
+
+impl Guest {
+    /// The name of its file.
+    #[must_use]
+    pub fn file_name(&self) -> String {
+        format!("{}.wasm", self.name)
+    }
+
+    /// The folder of its committed file.
+    #[must_use]
+    pub fn committed(&self) -> PathBuf {
+        workspace().join(self.folder)
+    }
+}
 
 /// A component as the source builds it.
 pub struct Component {
     /// The guest it is built from.
-    pub guest: &'static str,
+    pub guest: Guest,
     /// The bytes of the `.wasm` file.
     pub bytes: Vec<u8>,
 }
@@ -33,16 +70,12 @@ impl Component {
     /// # Errors
     /// The toolchain is another than the pinned one, the guest does not
     /// compile, or what comes out is no component of the world `transform`.
-    pub fn build(guest: &'static str) -> Result<Self> {
-        let module = compile::core_module(&workspace(), guest)
-            .with_context(|| format!("compile guest {guest}"))?;
-        let bytes = encode::component(&module).with_context(|| format!("encode guest {guest}"))?;
+    pub fn build(guest: Guest) -> Result<Self> {
+        let name = guest.name;
+        let module = compile::core_module(&workspace(), name)
+            .with_context(|| format!("compile guest {name}"))?;
+        let bytes = encode::component(&module).with_context(|| format!("encode guest {name}"))?;
         Ok(Self { guest, bytes })
-    }
-
-    /// The name of its file.
-    pub fn file_name(&self) -> String {
-        format!("{}.wasm", self.guest)
     }
 
     /// Writes it into a folder.
@@ -50,13 +83,13 @@ impl Component {
     /// # Errors
     /// The file cannot be written.
     pub fn write(&self, folder: &Path) -> Result<()> {
-        let path = folder.join(self.file_name());
+        let path = folder.join(self.guest.file_name());
         fs::write(&path, &self.bytes).with_context(|| format!("write {}", path.display()))
     }
 
     /// Whether a folder holds exactly these bytes.
     pub fn is_in(&self, folder: &Path) -> bool {
-        fs::read(folder.join(self.file_name())).is_ok_and(|bytes| bytes == self.bytes)
+        fs::read(folder.join(self.guest.file_name())).is_ok_and(|bytes| bytes == self.bytes)
     }
 
     /// One line for a person: guest, size in bytes, SHA-256.
@@ -64,15 +97,10 @@ impl Component {
         let digest = Sha256::digest(&self.bytes);
         format!(
             "{:<16} {:>7} bytes  sha256 {digest:x}",
-            self.guest,
+            self.guest.name,
             self.bytes.len()
         )
     }
-}
-
-/// The folder of the committed components.
-pub fn committed() -> PathBuf {
-    workspace().join("guests")
 }
 
 /// The root of the workspace, two folders above this package.

@@ -4,7 +4,7 @@
 use std::{env, process::ExitCode};
 
 use anyhow::{Result, bail};
-use guests_build::{Component, GUESTS, committed};
+use guests_build::{Component, GUESTS};
 
 fn main() -> Result<ExitCode> {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -19,7 +19,7 @@ fn main() -> Result<ExitCode> {
 fn write() -> Result<ExitCode> {
     for guest in GUESTS {
         let component = Component::build(guest)?;
-        component.write(&committed())?;
+        component.write(&guest.committed())?;
         println!("{}", component.summary());
     }
     Ok(ExitCode::SUCCESS)
@@ -30,13 +30,14 @@ fn check() -> Result<ExitCode> {
     let mut exit = ExitCode::SUCCESS;
     for guest in GUESTS {
         let component = Component::build(guest)?;
-        if component.is_in(&committed()) {
+        if component.is_in(&guest.committed()) {
             println!("{}  as committed", component.summary());
         } else {
             println!(
-                "{}  DIFFERS from guests/{}: run `cargo guests` and commit the file",
+                "{}  DIFFERS from {}/{}: run `cargo guests` and commit the file",
                 component.summary(),
-                component.file_name()
+                guest.folder,
+                guest.file_name()
             );
             exit = ExitCode::FAILURE;
         }

@@ -1,8 +1,8 @@
 //! The committed components are what anyone gets from the committed source.
 
-use std::{fs, path::PathBuf};
+use std::{collections::BTreeSet, fs, path::PathBuf};
 
-use guests_build::{Component, GUESTS, committed};
+use guests_build::{Component, GUESTS};
 
 #[test]
 fn committed_components_are_what_the_source_builds() {
@@ -10,28 +10,31 @@ fn committed_components_are_what_the_source_builds() {
     for guest in GUESTS {
         let component = Component::build(guest).expect("builds");
         component.write(&fresh).expect("is written");
-        let name = component.file_name();
+        let name = guest.file_name();
         let bytes = fs::read(fresh.join(&name)).expect("is there");
         assert!(
-            fs::read(committed().join(&name)).is_ok_and(|committed| committed == bytes),
-            "guests/{name} is not what the source builds: run `cargo guests` and commit the file"
+            fs::read(guest.committed().join(&name)).is_ok_and(|committed| committed == bytes),
+            "{}/{name} is not what the source builds: run `cargo guests` and commit the file",
+            guest.folder
         );
     }
 }
 
 #[test]
 fn every_committed_component_has_a_source() {
-    let mut files: Vec<String> = fs::read_dir(committed())
-        .expect("is a folder")
-        .map(|entry| {
-            entry
-                .expect("is readable")
-                .file_name()
-                .to_string_lossy()
-                .into_owned()
-        })
-        .filter(|name| name.ends_with(".wasm"))
-        .collect();
-    files.sort();
-    assert_eq!(files, GUESTS.map(|guest| format!("{guest}.wasm")));
+    let mut files = BTreeSet::new();
+    let folders: BTreeSet<PathBuf> = GUESTS.iter().map(|guest| guest.committed()).collect();
+    for folder in folders {
+        for entry in fs::read_dir(&folder).expect("is a folder") {
+            let path = entry.expect("is readable").path();
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "wasm")
+            {
+                files.insert(path);
+            }
+        }
+    }
+    let known = GUESTS.map(|guest| guest.committed().join(guest.file_name()));
+    assert_eq!(files, BTreeSet::from(known));
 }

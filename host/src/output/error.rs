@@ -162,6 +162,10 @@ impl DatabaseError {
             // A cancelled statement leaves the connection whole; every other
             // code of class 57 announces its end.
             Some(code) if code == SqlState::QUERY_CANCELED.code() => false,
+            // After a failover the old primary may go on as a read-only
+            // standby, with our session alive: only a new connection leads to
+            // the new primary, and only a new session reads a changed default.
+            Some(code) if code == SqlState::READ_ONLY_SQL_TRANSACTION.code() => true,
             Some(code) => code.starts_with("57") || code.starts_with("08"),
         }
     }
@@ -260,6 +264,17 @@ mod tests {
             }
         }
         assert_eq!(DatabaseError::timed_out(30).class(), Class::Held);
+    }
+
+    #[test]
+    fn a_connection_is_given_up_where_it_is_in_doubt_or_leads_to_a_standby() {
+        assert!(DatabaseError::timed_out(30).breaks_connection());
+        for code in ["57P01", "08006", "25006"] {
+            assert!(answered(code).breaks_connection(), "{code}");
+        }
+        for code in ["22001", "40P01", "42P01", "53100", "57014"] {
+            assert!(!answered(code).breaks_connection(), "{code}");
+        }
     }
 
     #[test]

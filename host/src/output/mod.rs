@@ -26,7 +26,7 @@ pub use fit::fit;
 pub use key::{Identity, Key, TableName};
 pub use ledger::{Ledger, LedgerFault, PRUNED_ROWS_MAX};
 pub use privileges::missing_grants;
-pub use session::{Database, Session};
+pub use session::{Database, STATEMENT_SECS_DEFAULT, Session};
 pub use settings::Settings;
 pub use store::{Reply, Store};
 pub use table::{Table, is_table_name};

@@ -14,9 +14,9 @@ use super::connect::{Connected, connect};
 use super::error::DatabaseError;
 use super::settings::Settings;
 
-/// The longest wait for a statement's answer. A batch takes milliseconds; a
-/// server that is silent for this long is treated as gone.
-const STATEMENT_SECS_MAX: u64 = 30;
+/// The default of the longest wait for a statement's answer. A batch takes
+/// milliseconds; a server that is silent for this long is treated as gone.
+pub const STATEMENT_SECS_DEFAULT: u64 = 30;
 /// The longest wait for a cancellation to be delivered.
 const CANCEL_SECS_MAX: u64 = 5;
 
@@ -24,24 +24,30 @@ const CANCEL_SECS_MAX: u64 = 5;
 #[derive(Clone)]
 pub struct Database {
     settings: Settings,
+    statement_secs_max: u64,
 }
 
 /// One connection.
 pub struct Session {
+    statement_secs_max: u64,
     client: Client,
     tls: Arc<MakeRustlsConnect>,
     connection: JoinHandle<()>,
 }
 
 impl Database {
-    /// Prepares to connect; reads the certificates, so that what is wrong with
-    /// them shows at once.
+    /// Prepares to connect, and to wait for so long for each statement's
+    /// answer; reads the certificates, so that what is wrong with them shows at
+    /// once.
     ///
     /// # Errors
     /// TLS cannot be set up.
-    pub fn new(settings: Settings) -> Result<Self> {
+    pub fn new(settings: Settings, statement_secs_max: u64) -> Result<Self> {
         settings.protection().connector()?;
-        Ok(Self { settings })
+        Ok(Self {
+            settings,
+            statement_secs_max,
+        })
     }
 
     /// Host, port and database, for messages.
@@ -60,6 +66,7 @@ impl Database {
             tls,
         } = connect(&self.settings).await?;
         Ok(Session {
+            statement_secs_max: self.statement_secs_max,
             client,
             tls,
             // Its end shows as an error of the next statement.
@@ -96,11 +103,11 @@ impl Session {
         // Typed, hence one round trip and an unnamed statement: a pooler in
         // transaction mode has nothing to lose between two of them.
         let answer = self.client.query_typed(sql, parameters);
-        match timeout(Duration::from_secs(STATEMENT_SECS_MAX), answer).await {
+        match timeout(Duration::from_secs(self.statement_secs_max), answer).await {
             Ok(answer) => answer.map_err(|error| error_of(&error)),
             Err(_) => {
                 self.cancel().await;
-                Err(DatabaseError::timed_out(STATEMENT_SECS_MAX))
+                Err(DatabaseError::timed_out(self.statement_secs_max))
             }
         }
     }
@@ -108,11 +115,11 @@ impl Session {
     /// Runs statements without parameters, in a transaction of their own.
     pub(super) async fn execute(&self, statements: &str) -> Result<(), DatabaseError> {
         let executed = self.client.batch_execute(statements);
-        match timeout(Duration::from_secs(STATEMENT_SECS_MAX), executed).await {
+        match timeout(Duration::from_secs(self.statement_secs_max), executed).await {
             Ok(executed) => executed.map_err(|error| DatabaseError::of_setup(&error)),
             Err(_) => {
                 self.cancel().await;
-                Err(DatabaseError::timed_out(STATEMENT_SECS_MAX))
+                Err(DatabaseError::timed_out(self.statement_secs_max))
             }
         }
     }

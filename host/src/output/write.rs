@@ -182,8 +182,10 @@ impl Store for Writer {
 /// Builds the statement for a table.
 ///
 /// A `rejected` entry is replaced, because the message is judged anew; any
-/// other one stands, and its message is a duplicate. `1 / (…)::int` fails the
-/// statement (SQLSTATE 22012) where the target did not take every row.
+/// other one stands, and its message is a duplicate. Where the target did not
+/// take every row, the last subquery gives two rows where one may stand, which
+/// fails the statement with SQLSTATE 21000. That is of no record's class: a
+/// trigger that eats every row is no single record's fault.
 fn statement(table: &Table, columns: &[Column]) -> String {
     let names: Vec<String> = columns.iter().map(|column| quoted(&column.name)).collect();
     let aliases: Vec<String> = (1..=columns.len()).map(|n| format!("c{n}")).collect();
@@ -231,7 +233,8 @@ fn statement(table: &Table, columns: &[Column]) -> String {
     RETURNING 1
 )
 SELECT COALESCE((SELECT array_agg(n) FROM fresh), '{{}}'),
-    1 / ((SELECT count(*) FROM taken) = (SELECT count(*) FROM due))::int",
+    (SELECT 1 FROM generate_series(1, CASE
+        WHEN (SELECT count(*) FROM taken) = (SELECT count(*) FROM due) THEN 1 ELSE 2 END))",
         arrays = arrays.join(", "),
         aliases = aliases.join(", "),
         schema = quoted(&table.name.schema),

@@ -1,0 +1,28 @@
+//! What may go wrong with identities, payloads, PostgreSQL and order, and what
+//! must then happen: the real binary between a queue that judges every delete
+//! and a network that breaks on request.
+//!
+//! | case | where it is shown |
+//! |---|---|
+//! | 49–51, 53, 54 | `identity` |
+//! | 55 | `table::a_ledger_without_its_key_is_refused` |
+//! | 57–62 | `payload` |
+//! | 64–69 | `component`; 67 but for a value that a component fails to mask |
+//! | 71–76, 78, 80 | `table_data`; too long: `rejected::a_value_too_long_…` |
+//! | 81, 82, 84–86, 88–90, 92, 94, 96, 97, 100 | `database`, `restarts` |
+//! | 95, 99 | `tls` |
+//! | 108, 109 | `order` |
+//! | 111 | every case here, by `Scene::assert_well` |
+//! | 112 | `privacy::the_most_talkative_log_…` |
+//! | 113, 115 | `secrets` |
+//! | 114 | `component`: a panic of a component; the host's own hold no value by their types |
+
+mod component;
+mod database;
+mod identity;
+mod order;
+mod payload;
+mod restarts;
+mod scene;
+mod secrets;
+mod table_data;
