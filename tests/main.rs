@@ -4,6 +4,7 @@
 //! One file a subject; each test is named for what it claims.
 
 mod components;
+mod delivery;
 mod demo;
 mod fake_network;
 mod fake_queue;
