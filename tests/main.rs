@@ -5,6 +5,7 @@
 
 mod cases;
 mod components;
+mod delivery;
 mod demo;
 mod fake_network;
 mod fake_queue;

@@ -33,7 +33,7 @@ use tokio::sync::Notify;
 use crate::fake_network::door::Door;
 use crate::fake_network::fired::Fired;
 use crate::fake_network::own_runtime::OwnRuntime;
-use clock::Clock;
+use clock::{Clock, Moment};
 use fault::{Fault, Faults};
 use journal::Journal;
 use judge::{Judge, Violation};
@@ -122,6 +122,16 @@ impl FakeQueue {
         drop(store);
         self.sqs.changed.notify_waiters();
         sent.expect("the queue takes the message").message_id
+    }
+
+    /// What its clock says, in milliseconds since 1970.
+    pub fn unix_ms(&self) -> u64 {
+        self.clock.unix_ms()
+    }
+
+    /// The same since its start, as messages' states have it.
+    pub fn now(&self) -> Moment {
+        self.clock.now()
     }
 
     pub fn counts(&self, queue: &str) -> Counts {

@@ -130,6 +130,16 @@ pub struct Running {
     stderr: Capture,
 }
 
+/// The log of a binary that may be running.
+pub struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    pub fn says(&self, words: &str) -> bool {
+        let bytes = self.0.lock().expect("no reader panics");
+        String::from_utf8_lossy(&bytes).contains(words)
+    }
+}
+
 /// What the binary said and how it ended.
 #[derive(Debug)]
 pub struct Run {
@@ -167,6 +177,29 @@ impl Running {
 
     pub fn interrupt(&self) {
         self.signal("-INT");
+    }
+
+    /// Stops it where it is, as a suspended machine does.
+    pub fn suspend(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets it go on where it was stopped.
+    pub fn wake(&self) {
+        self.signal("-CONT");
+    }
+
+    /// The most memory that it has had so far, in KiB. Only Linux tells.
+    pub fn memory_kib_max(&self) -> Option<u64> {
+        let status = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(status).ok()?;
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+        line.split_whitespace().nth(1)?.parse().ok()
+    }
+
+    /// What it writes to its log, to be looked at while it runs.
+    pub fn log(&self) -> Log {
+        Log(Arc::clone(&self.stderr.bytes))
     }
 
     /// Ends it at once, without a chance to put anything right.
