@@ -187,6 +187,11 @@ impl FakeQueue {
         self.service.judge.violations()
     }
 
+    /// How many deletes were judged.
+    pub fn judged(&self) -> usize {
+        self.service.judge.judged()
+    }
+
     /// Messages whose delete could not be judged, because the oracle's
     /// database did not answer.
     pub fn unjudged(&self) -> Vec<String> {

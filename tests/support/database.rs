@@ -45,6 +45,15 @@ impl Database {
         database
     }
 
+    /// The same database over a new connection, as the old one does not
+    /// outlive the server's restart.
+    pub fn reconnected(&self) -> Database {
+        Database {
+            name: self.name.clone(),
+            client: Server::get().connect(&self.name),
+        }
+    }
+
     pub fn url(&self) -> String {
         self.url_with_password(OWNER_PASSWORD)
     }
@@ -115,7 +124,7 @@ impl Database {
         );
     }
 
-    fn rows_of(&self, table: &str) -> Vec<Row> {
+    pub fn rows_of(&self, table: &str) -> Vec<Row> {
         self.query(&format!(
             "SELECT user_id::text, device_type::text, masked_ip::text, masked_device_id::text,
                     locale::text, app_version::int4,
