@@ -45,6 +45,8 @@ const FAULTS_PER_MINUTE: f64 = 50.0;
 /// Of hosts that are told to end in order, and of those that are suspended.
 const TERMINATIONS_PER_MINUTE: f64 = 4.0;
 const SUSPENSIONS_PER_MINUTE: f64 = 3.0;
+/// Times in which nothing goes wrong until the hosts have recovered.
+const RESPITES_PER_MINUTE: f64 = 1.0;
 
 /// Hundreds of random kills of several hosts on one queue, with faults of the
 /// queue, the network and the database, and the verdict on what came of it.
@@ -108,6 +110,7 @@ fn disturb(
     let mut faults = Schedule::new(FAULTS_PER_MINUTE);
     let mut terminations = Schedule::new(TERMINATIONS_PER_MINUTE);
     let mut suspensions = Schedule::new(SUSPENSIONS_PER_MINUTE);
+    let mut respites = Schedule::new(RESPITES_PER_MINUTE);
     let began = Instant::now();
     let mut progress_due = began;
     while began.elapsed() < Duration::from_secs_f64(arguments.minutes * 60.0) {
@@ -128,6 +131,11 @@ fn disturb(
         }
         if faults.is_due(&mut rng) {
             mischief.strike();
+        }
+        if respites.is_due(&mut rng) {
+            mischief.end();
+            fleet.leave_in_peace();
+            watch.until_recovered(fleet, || stream.feed(stage));
         }
         if Instant::now() >= progress_due {
             progress_due += Duration::from_secs(PROGRESS_SECS);

@@ -17,7 +17,7 @@ use crate::stage::{SOURCE, Stage};
 use crate::support::postgres::{Restart, Server};
 
 /// The shortest and the longest time for which something is away.
-const AWAY_SECS: std::ops::Range<f64> = 0.5..5.0;
+const AWAY_SECS: std::ops::Range<f64> = 0.5..6.0;
 /// Calls or messages that one fault meets at most.
 const TIMES_MAX: usize = 5;
 
@@ -31,6 +31,8 @@ enum Kind {
     Entry(Refused),
     /// A message comes back after it has been deleted.
     Undead,
+    /// Receives go on for hosts that are killed meanwhile.
+    Outlived,
     /// Every call is refused for a while.
     Outage(Refused),
     Unreachable,
@@ -99,10 +101,7 @@ const KINDS: [(&str, Kind); 33] = [
         "receive finds nothing",
         Kind::Receive(|_| Action::FindNothing),
     ),
-    (
-        "receive outlives its client",
-        Kind::Receive(|_| Action::OutliveClient),
-    ),
+    ("receive outlives its client", Kind::Outlived),
     (
         "message with a wrong MD5",
         Kind::Receive(|_| Action::WrongMd5),
@@ -229,6 +228,12 @@ impl<'s> Mischief<'s> {
             Kind::Undead => {
                 let action = Action::ComeBack(millis(&mut self.rng));
                 (0, Some(self.arm(Fault::on(DELETES, action))))
+            }
+            Kind::Outlived => {
+                let fault = Fault::on([Operation::ReceiveMessage], Action::OutliveClient);
+                let fired = queue.fault(fault.in_queue(SOURCE).until_stopped());
+                self.end_later(End::Stop(Arc::clone(&fired)));
+                (0, Some(fired))
             }
             Kind::Outage(refusal) => {
                 let fault = Fault::everywhere(Action::Refuse(refusal()));

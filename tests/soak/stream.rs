@@ -1,13 +1,17 @@
 //! The stream of messages: invented logins, and among them bad ones of each
-//! kind. It goes on for as long as something goes wrong, and no faster than
-//! the hosts can follow. What was sent is kept, to be compared at the end.
+//! kind. It goes on for as long as something goes wrong, no faster than the
+//! hosts can follow, and with a quiet spell now and then, in which their polls
+//! wait. What was sent is kept, to be compared at the end.
 //!
 //! Sensitive values all begin alike, so that one search finds any of them.
+
+use std::time::{Duration, Instant};
 
 use rand::Rng;
 use rand::rngs::StdRng;
 use serde_json::json;
 
+use crate::schedule::Schedule;
 use crate::stage::{SOURCE, Stage};
 use crate::support::login::{Login, today};
 
@@ -17,6 +21,8 @@ pub const CANARIES: [&str; 2] = ["device-soak-", "2001:db8:50a4:"];
 const BACKLOG_MIN: usize = 500;
 const SENT_AT_ONCE: usize = 50;
 const BAD_SHARE: f64 = 0.04;
+const QUIET_SPELLS_PER_MINUTE: f64 = 1.5;
+const QUIET_SECS: std::ops::Range<f64> = 4.0..12.0;
 
 pub struct Sent {
     pub id: String,
@@ -80,6 +86,8 @@ const BAD: [(&str, Spoil); 9] = [
 
 pub struct Stream {
     rng: StdRng,
+    quiet_spells: Schedule,
+    quiet_until: Instant,
     pub sent: Vec<Sent>,
 }
 
@@ -87,13 +95,20 @@ impl Stream {
     pub fn new(rng: StdRng) -> Stream {
         Stream {
             rng,
+            quiet_spells: Schedule::new(QUIET_SPELLS_PER_MINUTE),
+            quiet_until: Instant::now(),
             sent: Vec::new(),
         }
     }
 
     /// Sends more where little is left.
     pub fn feed(&mut self, stage: &Stage) {
-        if stage.queue.counts(SOURCE).visible >= BACKLOG_MIN {
+        let now = Instant::now();
+        if self.quiet_spells.is_due(&mut self.rng) {
+            let secs = self.rng.random_range(QUIET_SECS);
+            self.quiet_until = now + Duration::from_secs_f64(secs);
+        }
+        if now < self.quiet_until || stage.queue.counts(SOURCE).visible >= BACKLOG_MIN {
             return;
         }
         for _ in 0..SENT_AT_ONCE {

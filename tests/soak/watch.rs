@@ -1,5 +1,5 @@
 //! Watches the queue: how far the hosts are, how long they stood still while
-//! there was work, how many messages were hidden at once, and how long it took
+//! there was work, how soon they were at it again when they were left in peace, how many messages were hidden at once, and how long it took
 //! them to empty it once nothing went wrong any more.
 
 use std::time::{Duration, Instant};
@@ -8,8 +8,8 @@ use crate::fleet::Fleet;
 use crate::stage::{SOURCE, Stage};
 use crate::support::pause;
 
-/// Longer than this, and it is not emptied at all.
-const EMPTY_SECS_MAX: u64 = 180;
+/// Longer than this is waited neither for a recovery nor for an empty queue.
+const WAIT_SECS_MAX: u64 = 180;
 
 pub struct Watch<'s> {
     stage: &'s Stage,
@@ -17,6 +17,8 @@ pub struct Watch<'s> {
     moved: Instant,
     pub standstill_max: Duration,
     pub in_flight_max: usize,
+    /// From the beginning of each respite to the next delete.
+    pub recoveries: Vec<Duration>,
 }
 
 impl<'s> Watch<'s> {
@@ -27,6 +29,7 @@ impl<'s> Watch<'s> {
             moved: Instant::now(),
             standstill_max: Duration::ZERO,
             in_flight_max: 0,
+            recoveries: Vec::new(),
         }
     }
 
@@ -34,7 +37,8 @@ impl<'s> Watch<'s> {
         let counts = stage.queue.counts(SOURCE);
         self.in_flight_max = self.in_flight_max.max(counts.in_flight);
         self.standstill_max = self.standstill_max.max(self.moved.elapsed());
-        if counts.tally.deleted > self.deleted {
+        let idle = counts.visible + counts.in_flight == 0;
+        if idle || counts.tally.deleted > self.deleted {
             self.deleted = counts.tally.deleted;
             self.moved = Instant::now();
         }
@@ -52,11 +56,26 @@ impl<'s> Watch<'s> {
         )
     }
 
+    /// Waits, while nothing goes wrong, until a message is deleted again.
+    pub fn until_recovered(&mut self, fleet: &mut Fleet, mut feed: impl FnMut()) {
+        let (began, before) = (Instant::now(), self.deleted());
+        while self.deleted() == before && began.elapsed() < Duration::from_secs(WAIT_SECS_MAX) {
+            feed();
+            fleet.look_after();
+            pause();
+        }
+        self.recoveries.push(began.elapsed());
+    }
+
+    fn deleted(&self) -> usize {
+        self.stage.queue.counts(SOURCE).tally.deleted
+    }
+
     /// Waits until nothing is left in the queue. None where that did not come.
     pub fn until_empty(&mut self, fleet: &mut Fleet) -> Option<Duration> {
         let began = Instant::now();
         while !self.stage.left_in_queue().is_empty() {
-            if began.elapsed() > Duration::from_secs(EMPTY_SECS_MAX) {
+            if began.elapsed() > Duration::from_secs(WAIT_SECS_MAX) {
                 return None;
             }
             fleet.look_after();

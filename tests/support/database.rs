@@ -47,6 +47,7 @@ impl Database {
 
     /// The same database over a new connection, as the old one does not
     /// outlive the server's restart.
+    #[allow(dead_code, reason = "for the soak: tests share the server")]
     pub fn reconnected(&self) -> Database {
         Database {
             name: self.name.clone(),

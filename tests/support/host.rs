@@ -151,34 +151,6 @@ impl Running {
         }
     }
 
-    /// Its process id, for as long as it has not ended.
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    pub fn has_ended(&mut self) -> bool {
-        let ended = self.child.try_wait().expect("look at the binary");
-        ended.is_some()
-    }
-
-    /// Lets it do nothing at all until it is resumed.
-    pub fn suspend(&self) {
-        self.signal("-STOP");
-    }
-
-    pub fn resume(&self) {
-        self.signal("-CONT");
-    }
-
-    /// The most memory that it has had so far, in KiB; None once it has ended.
-    pub fn peak_kib(&self) -> Option<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).ok()?;
-        let peak = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:"))?;
-        peak.trim().strip_suffix("kB")?.trim().parse().ok()
-    }
-
     /// Asks it to stop, as an orchestrator does.
     pub fn terminate(&self) {
         self.signal("-TERM");
@@ -244,6 +216,37 @@ impl Running {
             // The watcher may have gone with the binary's process group.
             let _ = watcher.write_all(b"done\n");
         }
+    }
+}
+
+#[allow(dead_code, reason = "for the soak and the memory benchmark")]
+impl Running {
+    /// Its process id, for as long as it has not ended.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        let ended = self.child.try_wait().expect("look at the binary");
+        ended.is_some()
+    }
+
+    /// Lets it do nothing at all until it is resumed.
+    pub fn suspend(&self) {
+        self.signal("-STOP");
+    }
+
+    pub fn resume(&self) {
+        self.signal("-CONT");
+    }
+
+    /// The most memory that it has had so far, in KiB; None once it has ended.
+    pub fn peak_kib(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).ok()?;
+        let peak = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))?;
+        peak.trim().strip_suffix("kB")?.trim().parse().ok()
     }
 }
 

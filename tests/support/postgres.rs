@@ -67,6 +67,7 @@ pub struct Server {
 }
 
 /// How the server is stopped before it is started again.
+#[allow(dead_code, reason = "for the soak: tests share the server")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Restart {
     /// Sessions are ended in order.
@@ -92,6 +93,7 @@ impl Server {
     }
 
     /// Stops the server and starts it again, which goes on after this returns.
+    #[allow(dead_code, reason = "for the soak: tests share the server")]
     pub fn restart(&self, restart: Restart) {
         let mut pipe = self.supervisor.stdin.as_ref().expect("a pipe");
         let signal = match restart {
