@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 #[path = "../support/postgres.rs"]
 mod own_server;
 
-use self::own_server::{OWNER, Server};
+use self::own_server::{OWNER, Restart, Server};
 use super::scene::{Kind, Scene};
 use crate::support::database::Database;
 use crate::support::login::{Login, bodies, rows};
@@ -77,12 +77,14 @@ fn sessions_that_are_terminated_are_replaced() {
 #[test]
 fn a_server_that_restarts_is_outlasted() {
     let complaint = "received fast shutdown request";
-    outlasts("fast", 3, complaint, |server| server.restart("INT"));
+    outlasts("fast", 3, complaint, |server| server.restart(Restart::Fast));
 }
 
 /// Case 88.
 #[test]
 fn a_server_that_crashes_and_recovers_is_outlasted() {
     let complaint = "received immediate shutdown request";
-    outlasts("immediate", 3, complaint, |server| server.restart("QUIT"));
+    outlasts("immediate", 3, complaint, |server| {
+        server.restart(Restart::Immediate)
+    });
 }

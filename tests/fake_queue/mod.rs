@@ -197,6 +197,12 @@ impl FakeQueue {
         self.sqs.judge.violations()
     }
 
+    /// How many deletes were judged.
+    #[allow(dead_code, reason = "for the soak: tests ask for a least number")]
+    pub fn judged(&self) -> usize {
+        self.sqs.judge.judged()
+    }
+
     /// Messages whose delete could not be judged, because the oracle's
     /// database did not answer.
     pub fn unjudged(&self) -> Vec<String> {

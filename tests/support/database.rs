@@ -55,6 +55,17 @@ impl Database {
         self.execute(USER_LOGINS);
     }
 
+    /// The same database over a new connection, as the old one does not
+    /// outlive the server's restart.
+    #[allow(dead_code, reason = "for the soak: tests share the server")]
+    pub fn reconnected(&self) -> Database {
+        Database {
+            name: self.name.clone(),
+            port: self.port,
+            client: Server::get().connect(&self.name),
+        }
+    }
+
     pub fn url(&self) -> String {
         self.url_with_password(OWNER_PASSWORD)
     }
@@ -125,7 +136,7 @@ impl Database {
         );
     }
 
-    fn rows_of(&self, table: &str) -> Vec<Row> {
+    pub fn rows_of(&self, table: &str) -> Vec<Row> {
         self.query(&format!(
             "SELECT user_id::text, device_type::text, masked_ip::text, masked_device_id::text,
                     locale::text, app_version::int4,

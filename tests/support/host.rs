@@ -261,6 +261,19 @@ impl Running {
     }
 }
 
+#[allow(dead_code, reason = "for the soak and the memory benchmark")]
+impl Running {
+    /// Its process id, for as long as it has not ended.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        let ended = self.child.try_wait().expect("look at the binary");
+        ended.is_some()
+    }
+}
+
 impl Drop for Running {
     /// A test that failed leaves no binary behind.
     fn drop(&mut self) {

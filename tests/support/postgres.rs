@@ -3,9 +3,10 @@
 //!
 //! It ends with the process, however that ends: a shell holds one end of a
 //! pipe, the process holds the other, and when that closes the shell stops the
-//! server and removes its directory.
+//! server and removes its directory. Until then it restarts it when asked.
 
 use std::fs;
+use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
@@ -35,27 +36,26 @@ const WHAT_TO_INSTALL: &str = "These tests need a PostgreSQL server (initdb and 
      `apt-get install postgresql` on Debian or Ubuntu, `dnf install postgresql-server` on Fedora, \
      `brew install postgresql` on macOS; `pg_config`, PATH or /usr/lib/postgresql must lead to it.";
 
-/// A server that is told to stop stays stopped, unless somebody has asked for
-/// it again by then.
+/// Each line that it reads is a signal: the server is stopped with it and
+/// started again. The port may be gone for a moment, hence the attempts.
 const SUPERVISOR: &str = r#"
-keep() {
-  again="$2/again"
-  while :; do
-    rm -f "$again"
-    "$1/postgres" -D "$2/data" -p "$3" -c listen_addresses=127.0.0.1 \
-      -c unix_socket_directories="$2" -c fsync=off -c max_connections=200 \
-      -c log_line_prefix='%m [%p] %d ' >>"$2/log" 2>&1 &
-    echo $! >"$2/pid"
-    wait $!
-    [ -e "$again" ] || break
-  done
+start() {
+  "$1/postgres" -D "$2/data" -p "$3" -c listen_addresses=127.0.0.1 -c unix_socket_directories="$2" \
+    -c fsync=off -c max_connections=200 -c log_line_prefix='%m [%p] %d ' >>"$2/log" 2>&1 &
+  server=$!
 }
-keep "$@" &
-keeper=$!
-cat >/dev/null
-rm -f "$2/again"
-kill -INT "$(cat "$2/pid")"
-wait $keeper
+start "$@"
+while read -r signal; do
+  kill -"$signal" $server
+  wait $server
+  for attempt in 1 2 3 4 5 6 7 8 9; do
+    start "$@"
+    sleep 0.2
+    kill -0 $server 2>/dev/null && break
+  done
+done
+kill -INT $server
+wait $server
 rm -rf "$2"
 "#;
 
@@ -64,6 +64,19 @@ pub struct Server {
     directory: PathBuf,
     /// Holds the pipe whose end stops the server.
     supervisor: Child,
+}
+
+/// How the server is stopped before it is started again.
+#[allow(
+    dead_code,
+    reason = "only a server of a test's own, or the soak's, may be restarted"
+)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restart {
+    /// Sessions are ended in order.
+    Fast,
+    /// As by a crash: it recovers from its log.
+    Immediate,
 }
 
 impl Server {
@@ -82,6 +95,21 @@ impl Server {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// Stops the server and starts it again, which goes on after this returns.
+    #[allow(
+        dead_code,
+        reason = "only a server of a test's own, or the soak's, may be restarted"
+    )]
+    pub fn restart(&self, restart: Restart) {
+        let mut pipe = self.supervisor.stdin.as_ref().expect("a pipe");
+        let signal = match restart {
+            Restart::Fast => "INT\n",
+            Restart::Immediate => "QUIT\n",
+        };
+        pipe.write_all(signal.as_bytes())
+            .expect("tell the server's supervisor");
+    }
+
     /// Runs statements as the superuser.
     pub fn administer(&self, statements: &[&str]) {
         block_on(async {
@@ -95,23 +123,6 @@ impl Server {
                     .await
                     .expect("run an administrative statement");
             }
-        });
-    }
-
-    /// Stops the server with a signal and starts it again: `INT` asks it to
-    /// end its sessions, `QUIT` leaves it what a crash leaves.
-    #[allow(dead_code, reason = "only a server of a test's own may be ended")]
-    pub fn restart(&self, signal: &str) {
-        // In the data folder, as the server's own account.
-        let command = format!("touch ../again; kill -{signal} $(head -n 1 postmaster.pid)");
-        block_on(async {
-            let client = self
-                .try_connect("postgres", SUPERUSER, SUPERUSER_PASSWORD)
-                .await
-                .expect("connect as the superuser");
-            // Its answer may be lost with the connection.
-            let stop = format!("COPY (SELECT) TO PROGRAM '{command}'");
-            let _ = client.batch_execute(&stop).await;
         });
     }
 

@@ -1,0 +1,304 @@
+//! The verdict: whether the six invariants held, each on a line of its own.
+//! What a good message must have become is computed from what was sent alone.
+
+use std::collections::{HashMap, HashSet};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use crate::fake_queue::journal::{Call, Outcome};
+use crate::fake_queue::operation::{DELETES, EXTENSIONS, Operation, SENDS};
+use crate::fake_queue::store::message::Stored;
+use crate::fleet::Fleet;
+use crate::stage::{DEAD, SOURCE, Stage, VISIBILITY_SECS};
+use crate::stream::{CANARIES, Sent, Stream, What};
+use crate::support::login::Row;
+use crate::support::postgres::Server;
+use crate::watch::Watch;
+
+/// Of each kind of violation, so many are shown.
+const SHOWN_MAX: usize = 5;
+/// From the last fault on, the queue is empty within this: what the last
+/// killed hosts held comes back, and the back-off of all calls is over.
+const EMPTY_SECS_MAX: u64 = 60;
+/// From the beginning of a respite to the next delete: a host may have to
+/// start, and the back-off of its calls to end.
+const RECOVERY_SECS_MAX: u64 = 30;
+/// One host of a debug build, its compiled component included.
+const PEAK_MIB_MAX: u64 = 256;
+/// Calls of one host that fail within a second: each open receive, delete and
+/// extension, and what the client tries again by itself.
+const FAILING_PER_SECOND_MAX: usize = 60;
+
+/// The findings on an invariant.
+struct Finding {
+    invariant: &'static str,
+    told: String,
+    violations: Vec<String>,
+}
+
+pub struct Verdict(Vec<Finding>);
+
+/// Where a sensitive value stands in the text, as it is or in hexadecimal.
+pub fn leaked(place: &str, text: &str) -> Vec<String> {
+    let hex = |word: &str| -> String { word.bytes().map(|byte| format!("{byte:02x}")).collect() };
+    let found = CANARIES
+        .iter()
+        .filter(|canary| text.contains(*canary) || text.contains(&hex(canary)));
+    found
+        .map(|canary| format!("{canary:?} stands in {place}"))
+        .collect()
+}
+
+impl Verdict {
+    pub fn on(
+        stage: &Stage,
+        stream: &Stream,
+        fleet: &Fleet,
+        watch: &Watch,
+        drained: Option<Duration>,
+    ) -> Verdict {
+        let database = stage.database.reconnected();
+        let rows = database.rows_of("user_logins");
+        let letters = stage.queue.messages(DEAD);
+        let ledger: HashMap<String, String> = database
+            .ledger()
+            .into_iter()
+            .map(|entry| (entry.message_id, entry.outcome))
+            .collect();
+        let tables = database.text_of_every_table();
+        Verdict(vec![
+            nothing_lost(stage, stream, &rows, &letters),
+            nothing_twice(stream, &rows, &ledger),
+            deletes_lawful(stage),
+            nothing_leaked(fleet, &tables),
+            recovered(fleet, watch, drained),
+            bounded(stage, stream, fleet, watch),
+        ])
+    }
+
+    pub fn print(&self) -> ExitCode {
+        for finding in &self.0 {
+            let verdict = match finding.violations.len() {
+                0 => "kept".to_owned(),
+                count => format!("VIOLATED {count} times"),
+            };
+            println!("{}: {verdict}. {}", finding.invariant, finding.told);
+            for violation in finding.violations.iter().take(SHOWN_MAX) {
+                println!("    {violation}");
+            }
+        }
+        match self.0.iter().all(|finding| finding.violations.is_empty()) {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::FAILURE,
+        }
+    }
+}
+
+fn nothing_lost(stage: &Stage, stream: &Stream, rows: &[Row], letters: &[Stored]) -> Finding {
+    let stored: HashSet<&str> = rows
+        .iter()
+        .filter_map(|row| row.user_id.as_deref())
+        .collect();
+    let dead: HashMap<&str, &str> = letters
+        .iter()
+        .map(|letter| (letter.origin_id(), letter.sent.body.as_str()))
+        .collect();
+    let mut violations = Vec::new();
+    let (mut good, mut bad) = (0, 0);
+    for sent in &stream.sent {
+        let id = &sent.id;
+        let letter = dead.get(id.as_str());
+        match &sent.what {
+            What::Good(login) => {
+                good += 1;
+                if !stored.contains(login.user_id.as_str()) {
+                    violations.push(format!("good message {id} has no row"));
+                }
+                if letter.is_some() {
+                    violations.push(format!("good message {id} is a dead letter"));
+                }
+            }
+            What::Bad(kind) => {
+                bad += 1;
+                if letter != Some(&sent.body.as_str()) {
+                    violations.push(format!("bad message {id} ({kind}) is no dead letter"));
+                }
+            }
+        }
+    }
+    for left in stage.left_in_queue() {
+        violations.push(format!("message {} is still in the queue", left.message_id));
+    }
+    let given_up = stage.queue.counts(SOURCE).tally.given_up;
+    Finding {
+        invariant: "I1 nothing lost",
+        told: format!(
+            "{good} good messages became {} rows, {bad} bad ones {} dead letters, of which {} \
+             came twice or more; {given_up} given up by the queue itself",
+            rows.len(),
+            letters.len(),
+            letters.len() - dead.len(),
+        ),
+        violations,
+    }
+}
+
+fn nothing_twice(stream: &Stream, rows: &[Row], ledger: &HashMap<String, String>) -> Finding {
+    let mut by_user: HashMap<Option<&str>, Vec<&Row>> = HashMap::new();
+    for row in rows {
+        let rows = by_user.entry(row.user_id.as_deref()).or_default();
+        rows.push(row);
+    }
+    let mut violations = Vec::new();
+    for sent in &stream.sent {
+        let outcome = ledger.get(&sent.id).map(String::as_str);
+        match &sent.what {
+            What::Good(login) => {
+                let found = by_user.remove(&Some(login.user_id.as_str()));
+                let found = found.unwrap_or_default();
+                if found.len() > 1 || found.iter().any(|row| !is_right(row, sent)) {
+                    violations.push(format!("message {} became {found:?}", sent.id));
+                }
+                if outcome != Some("stored") {
+                    violations.push(format!("the ledger has {outcome:?} of good {}", sent.id));
+                }
+            }
+            What::Bad(kind) if outcome != Some("rejected") => {
+                violations.push(format!(
+                    "the ledger has {outcome:?} of {} ({kind})",
+                    sent.id
+                ));
+            }
+            What::Bad(_) => {}
+        }
+    }
+    for row in by_user.into_values().flatten() {
+        violations.push(format!("nobody sent what became {row:?}"));
+    }
+    Finding {
+        invariant: "I2 no second row",
+        told: format!(
+            "{} rows compared with an independent computation, {} ledger entries",
+            rows.len(),
+            ledger.len()
+        ),
+        violations,
+    }
+}
+
+fn is_right(row: &Row, sent: &Sent) -> bool {
+    let What::Good(login) = &sent.what else {
+        return false;
+    };
+    sent.days.iter().any(|day| *row == login.row(*day))
+}
+
+fn deletes_lawful(stage: &Stage) -> Finding {
+    let queue = &stage.queue;
+    let violations = queue.violations();
+    let mut violations: Vec<String> = violations.iter().map(|one| format!("{one:?}")).collect();
+    let unjudged = queue.unjudged().len();
+    if unjudged > 0 {
+        violations.push(format!("nobody could judge {unjudged} deletes"));
+    }
+    let judged = queue.judged();
+    if judged == 0 {
+        violations.push("no delete was judged".to_owned());
+    }
+    let tally = queue.counts(SOURCE).tally;
+    Finding {
+        invariant: "I3 deleted means committed",
+        told: format!(
+            "{judged} deletes judged before they took effect; {} with an old handle, {} of what \
+             was gone",
+            tally.stale_deletes, tally.deletes_of_the_gone
+        ),
+        violations,
+    }
+}
+
+fn nothing_leaked(fleet: &Fleet, tables: &str) -> Finding {
+    let log = Server::get().log();
+    let mut violations = fleet.leaks.clone();
+    violations.extend(leaked("a table", tables));
+    violations.extend(leaked("the server's log", &log));
+    let kib = |bytes: usize| bytes / 1024;
+    Finding {
+        invariant: "I4 nothing leaked",
+        told: format!(
+            "searched {} KiB of the hosts' output, {} KiB of tables, {} KiB of the server's log",
+            kib(fleet.output_bytes),
+            kib(tables.len()),
+            kib(log.len())
+        ),
+        violations,
+    }
+}
+
+fn recovered(fleet: &Fleet, watch: &Watch, drained: Option<Duration>) -> Finding {
+    let mut violations = fleet.strange_ends.clone();
+    let mut recoveries = watch.recoveries.clone();
+    recoveries.sort();
+    for recovery in &recoveries {
+        if *recovery > Duration::from_secs(RECOVERY_SECS_MAX) {
+            violations.push(format!(
+                "left in peace, it took {recovery:?} to the next delete"
+            ));
+        }
+    }
+    let slowest = recoveries.last().copied().unwrap_or_default();
+    let median = recoveries.get(recoveries.len() / 2).copied();
+    if drained.is_none_or(|drained| drained > Duration::from_secs(EMPTY_SECS_MAX)) {
+        violations.push(format!("the queue was not empty within {EMPTY_SECS_MAX} s"));
+    }
+    let drained = drained.map_or("never".to_owned(), |drained| {
+        format!("{:.1} s", drained.as_secs_f64())
+    });
+    Finding {
+        invariant: "I5 recovers by itself",
+        told: format!(
+            "{} respites, to the next delete {:.1} s (median), {:.1} s (longest); queue empty \
+             after the last fault: {drained}; under fire, longest time without a delete: {:.1} s \
+             (visibility timeout: {VISIBILITY_SECS} s)",
+            recoveries.len(),
+            median.unwrap_or_default().as_secs_f64(),
+            slowest.as_secs_f64(),
+            watch.standstill_max.as_secs_f64(),
+        ),
+        violations,
+    }
+}
+
+fn bounded(stage: &Stage, stream: &Stream, fleet: &Fleet, watch: &Watch) -> Finding {
+    let journal = stage.queue.journal();
+    let failed = |call: &Call| matches!(call.outcome, Outcome::Refused(_) | Outcome::Lost);
+    let failing = journal.busiest_second(failed);
+    let hosts = fleet.size();
+    let mut violations = Vec::new();
+    if failing > FAILING_PER_SECOND_MAX * hosts {
+        violations.push(format!("{failing} failing calls in one second"));
+    }
+    if fleet.peak_kib > PEAK_MIB_MAX * 1024 {
+        violations.push(format!("a host had {} KiB", fleet.peak_kib));
+    }
+    let per_message = |operations: &[Operation]| {
+        let calls = journal.matching(|call| operations.contains(&call.operation));
+        calls as f64 / stream.sent.len().max(1) as f64
+    };
+    Finding {
+        invariant: "I6 bounded",
+        told: format!(
+            "peak memory of a host {} MiB; at most {failing} failing calls a second of {hosts} \
+             hosts; at most {} messages hidden; {:.1} log lines a second and host; calls per \
+             message: {:.2} receives, {:.2} deletes, {:.2} extensions, {:.2} sends",
+            fleet.peak_kib / 1024,
+            watch.in_flight_max,
+            fleet.log_lines as f64 / fleet.quiet_secs.max(1.0),
+            per_message(&[Operation::ReceiveMessage]),
+            per_message(&DELETES),
+            per_message(&EXTENSIONS),
+            per_message(&SENDS),
+        ),
+        violations,
+    }
+}
