@@ -118,7 +118,7 @@ fn a_kill_after_the_dead_letter_copy_keeps_the_copy_and_the_message() {
 /// failures all the while.
 #[test]
 fn kill_after_kill_loses_and_doubles_nothing() {
-    const KILLS: u64 = 15;
+    const KILLS: u64 = 12;
     let mut scene = Scene::new("killed_again");
     let error = Action::FailEntry(Refusal::internal_error());
     let faults = [
@@ -228,12 +228,12 @@ fn sigterm_while_the_database_is_down_hands_everything_back_at_once() {
     scene.assert_settled();
 }
 
-/// Cases 12 and 22. Forty times 1 MiB, ten in each receive, and a budget of
+/// Cases 12 and 22. Thirty times 1 MiB, ten in each receive, and a budget of
 /// 20 MiB. Measured: 60 MiB above an idle host's; without the budget, which a
 /// test must notice, it is far more.
 #[test]
 fn the_largest_messages_fit_into_a_bounded_memory() {
-    const MESSAGES: usize = 40;
+    const MESSAGES: usize = 30;
     const ABOVE_IDLE_KIB_MAX: u64 = 200 << 10;
     let mut scene = Scene::with_lease("largest", 30);
     let mut host = scene

@@ -7,7 +7,7 @@
 //! | case | where |
 //! |---|---|
 //! | 10 second signal | `shutdown::a_second_signal_ends_it_at_once` |
-//! | 11 a worker panics | from outside nobody can make one panic: `pipeline` tests it |
+//! | 11 a worker panics | not to be provoked from outside: `a_worker_that_panics_…` in `pipeline/simulation.rs` |
 //! | 27 no such queue, at start-up | `services::a_queue_that_does_not_exist_is_a_configuration_fault` |
 //! | 29 connection refused, at start-up | `services::a_queue_service_that_comes_up_late_is_waited_for` |
 

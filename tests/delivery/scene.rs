@@ -16,6 +16,7 @@ use crate::fake_queue::FakeQueue;
 use crate::fake_queue::fault::{Action, Fault};
 use crate::fake_queue::operation::Operation;
 use crate::fake_queue::oracle::Ledger;
+use crate::fake_queue::store::message::Outgoing;
 use crate::fake_queue::store::queue::Counts;
 use crate::support::canary::nothing_leaked;
 use crate::support::database::Database;
@@ -112,9 +113,23 @@ impl Scene {
         }
     }
 
-    /// Sends so many more logins.
+    /// Sends so many more logins, one by one.
     pub fn send(&mut self, count: usize) {
         self.send_spoilt(count, []);
+    }
+
+    /// Sends so many more, which become visible in one moment: one receive
+    /// gets ten of them.
+    pub fn send_at_once(&mut self, count: usize) {
+        const DELAY_SECS: u32 = 60;
+        let first = self.logins.len();
+        for n in first..first + count {
+            let login = Login::invented(self.name, n);
+            let message = Outgoing::new(login.body()).delay_secs(DELAY_SECS);
+            self.put(login, message);
+        }
+        let delay = Duration::from_secs(DELAY_SECS.into());
+        self.fake.put_clock_forward(delay);
     }
 
     /// The same, of which those at these places are cut short: they still hold
@@ -134,19 +149,15 @@ impl Scene {
 
     /// Sends a login in a body of the test's own.
     pub fn send_as(&mut self, login: Login, body: &str) {
-        let id = self.fake.send(SOURCE, &[body]).remove(0);
-        let day = self.sent_ms(&id) / MS_PER_DAY;
-        self.days
-            .push(i32::try_from(day).expect("the clock is sane"));
-        self.ids.push(id);
-        self.logins.push(login);
+        self.put(login, Outgoing::new(body));
     }
 
-    fn sent_ms(&self, id: &str) -> u64 {
-        // The newest is the last; it may have been received since.
-        let messages = self.fake.messages(SOURCE);
-        let message = messages.iter().rev().find(|one| one.message_id == id);
-        message.map_or_else(|| self.fake.unix_ms(), |message| message.sent_ms)
+    fn put(&mut self, login: Login, message: Outgoing) {
+        let day = self.fake.unix_ms() / MS_PER_DAY;
+        self.days
+            .push(i32::try_from(day).expect("the clock is sane"));
+        self.ids.push(self.fake.put(SOURCE, message));
+        self.logins.push(login);
     }
 
     /// The host, with its database behind the network.

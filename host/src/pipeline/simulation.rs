@@ -719,6 +719,41 @@ fn ended(schedule: &Schedule) -> (Vec<String>, HashSet<String>, usize) {
     })
 }
 
+/// Panics at the first batch, and judges by the body from then on.
+#[derive(Default)]
+struct PanicsOnce(std::sync::atomic::AtomicBool);
+
+impl Judge for PanicsOnce {
+    fn judge(&self, messages: Vec<Message>) -> Judging<'_> {
+        let before = self.0.swap(true, std::sync::atomic::Ordering::SeqCst);
+        assert!(before, "as the test asked");
+        ByBody.judge(messages)
+    }
+}
+
+#[test]
+fn a_worker_that_panics_ends_the_host_which_says_so_and_loses_nothing() {
+    let schedule = schedule(&[Kind::Good; 20]);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let world = World::new(&schedule);
+        let mut parts = parts(&world, &schedule);
+        parts.judge = Arc::new(PanicsOnce::default());
+        let telemetry = Telemetry::new(Duration::from_secs(VISIBILITY_SECS));
+        let host = run(parts, Until::Stopped, shutdown(), telemetry);
+        let ended = timeout(Duration::from_secs(RECOVERY_SECS_MAX), host).await;
+        let failure = ended.expect("ends by itself").expect_err("it broke");
+        assert_eq!(failure.kind(), crate::exit::Kind::Internal);
+        live(&world, &schedule, None).await.expect("goes on");
+        check(&world, &schedule).expect("all is well");
+        assert_eq!(world.lock().rows.len(), 20);
+    });
+}
+
 #[test]
 fn a_bad_record_leaves_its_batch_alone() {
     let mut kinds = [Kind::Good; 20];

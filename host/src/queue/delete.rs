@@ -1,11 +1,10 @@
 //! Deleting: only with a proof of commit, in batches of ten.
 
 use std::marker::PhantomData;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
@@ -21,7 +20,9 @@ const LINGER_MS: u64 = 20;
 /// Delete calls at a time.
 const DELETERS_MAX: usize = 16;
 /// Tries beyond a lease's end: the handle may work for as long as nobody else
-/// has received the message, and at shutdown one try is always made.
+/// has received the message, and at shutdown one try is always made. While the
+/// deletions are in trouble tries go on: nothing is received then, so the
+/// handles stay good, and only a success can tell that the trouble is over.
 const TRIES_AFTER_LEASE_MAX: u32 = 1;
 
 /// Failed calls in a row after which the deletions are in trouble.
@@ -31,6 +32,8 @@ const FAILURES_TROUBLE: u32 = 3;
 /// module makes: without one a message cannot be deleted.
 pub struct Deletions<P> {
     receipts: mpsc::UnboundedSender<Receipt>,
+    /// Its end tells that nobody asks any more.
+    asking: watch::Sender<()>,
     proof: PhantomData<fn(P)>,
 }
 
@@ -38,6 +41,7 @@ impl<P> Clone for Deletions<P> {
     fn clone(&self) -> Self {
         Self {
             receipts: self.receipts.clone(),
+            asking: self.asking.clone(),
             proof: PhantomData,
         }
     }
@@ -64,21 +68,27 @@ pub struct Deleter {
 struct Calls {
     queue: Queue,
     listener: Listener,
-    failures: AtomicU32,
+    asked: watch::Receiver<()>,
+    /// Failed calls in a row. Locked while trouble is told, so that what was
+    /// told last is true.
+    failures: Mutex<u32>,
 }
 
 impl Deleter {
     /// A deleter, and where to ask it.
     pub fn new<P>(queue: Queue, listener: Listener) -> (Self, Deletions<P>) {
         let (sender, receipts) = mpsc::unbounded_channel();
+        let (asking, asked) = watch::channel(());
         let deletions = Deletions {
             receipts: sender,
+            asking,
             proof: PhantomData,
         };
         let worker = Arc::new(Calls {
             queue,
             listener,
-            failures: AtomicU32::new(0),
+            asked,
+            failures: Mutex::new(0),
         });
         (Self { receipts, worker }, deletions)
     }
@@ -156,11 +166,38 @@ impl Calls {
             if batch.iter().all(|receipt| receipt.deadline <= now) {
                 tries_after_lease += 1;
             }
-            if batch.is_empty() || tries_after_lease > TRIES_AFTER_LEASE_MAX {
+            let goes_on = self.in_trouble() && self.is_asked();
+            let has_tried = tries_after_lease > TRIES_AFTER_LEASE_MAX && !goes_on;
+            if batch.is_empty() || has_tried {
                 return given_up + batch.len() as u64;
             }
-            backoff.wait().await;
+            self.wait(&mut backoff).await;
         }
+    }
+
+    /// Waits for the next try, but for less where the last asker goes meanwhile.
+    async fn wait(&self, backoff: &mut Backoff) {
+        if !self.is_asked() {
+            return backoff.wait().await;
+        }
+        let mut asked = self.asked.clone();
+        tokio::select! {
+            _ = asked.changed() => {}
+            () = backoff.wait() => {}
+        }
+    }
+
+    /// Whether somebody can still ask for deletions.
+    fn is_asked(&self) -> bool {
+        self.asked.has_changed().is_ok()
+    }
+
+    fn in_trouble(&self) -> bool {
+        *self.failures() >= FAILURES_TROUBLE
+    }
+
+    fn failures(&self) -> MutexGuard<'_, u32> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn deleted(&self, receipt: Receipt) {
@@ -171,14 +208,16 @@ impl Calls {
 
     /// Trouble is told once it lasts, and its end at the first success.
     fn tell(&self, error: Option<&QueueError>) {
+        let mut failures = self.failures();
         match error {
             None => {
-                if self.failures.swap(0, Ordering::Relaxed) >= FAILURES_TROUBLE {
+                if std::mem::take(&mut *failures) >= FAILURES_TROUBLE {
                     (self.listener)(Told::Trouble(None));
                 }
             }
             Some(error) => {
-                if self.failures.fetch_add(1, Ordering::Relaxed) + 1 >= FAILURES_TROUBLE {
+                *failures = failures.saturating_add(1);
+                if *failures >= FAILURES_TROUBLE {
                     (self.listener)(Told::Trouble(Some(error)));
                 }
             }
