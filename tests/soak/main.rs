@@ -135,6 +135,7 @@ fn disturb(
         if respites.is_due(&mut rng) {
             mischief.end();
             fleet.leave_in_peace();
+            stream.end_quiet_spell();
             watch.until_recovered(fleet, || stream.feed(stage));
         }
         if Instant::now() >= progress_due {

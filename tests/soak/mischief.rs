@@ -49,7 +49,7 @@ enum Kind {
 
 type Refused = fn() -> Refusal;
 
-const KINDS: [(&str, Kind); 33] = [
+const KINDS: [(&str, Kind); 35] = [
     (
         "call refused: 500",
         Kind::Call(|_| Action::Refuse(Refusal::internal_error())),
@@ -137,13 +137,9 @@ const KINDS: [(&str, Kind); 33] = [
     ("commit's answer swallowed", Kind::AnswerSwallowed),
     ("database's connections reset", Kind::NetworkReset),
     ("database behind a black hole", Kind::NetworkPaused),
-];
-/// Beside those of the table above, which the network can do for a while.
-const SLOW: [(&str, Kind); 2] = [
     ("database's connections refused", Kind::NetworkRefusing),
     ("database far away", Kind::NetworkSlow),
 ];
-
 /// What ends a fault that lasts.
 enum End {
     Stop(Arc<Fired>),
@@ -174,7 +170,7 @@ fn millis(rng: &mut StdRng) -> Duration {
 
 impl<'s> Mischief<'s> {
     pub fn new(stage: &'s Stage, rng: StdRng) -> Mischief<'s> {
-        let names = KINDS.iter().chain(&SLOW).map(|(name, _)| *name);
+        let names = KINDS.iter().map(|(name, _)| *name);
         Mischief {
             stage,
             rng,
@@ -185,10 +181,7 @@ impl<'s> Mischief<'s> {
 
     /// Has one thing go wrong.
     pub fn strike(&mut self) {
-        let drawn = self.rng.random_range(0..KINDS.len() + SLOW.len());
-        let (name, kind) = *KINDS
-            .get(drawn)
-            .unwrap_or_else(|| &SLOW[drawn - KINDS.len()]);
+        let (name, kind) = KINDS[self.rng.random_range(0..KINDS.len())];
         let (done, fired) = self.carry_out(kind);
         let count = self.counts.entry(name).or_default();
         count.asked += 1;

@@ -124,6 +124,11 @@ impl Stream {
         }
     }
 
+    /// Sends again at once, however long it was to be quiet.
+    pub fn end_quiet_spell(&mut self) {
+        self.quiet_until = Instant::now();
+    }
+
     fn invent(&mut self) -> (String, What) {
         let n = self.sent.len();
         let mut login = Login::invented("soak", n);
