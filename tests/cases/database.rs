@@ -286,22 +286,6 @@ fn a_server_that_refuses_for_many_leases_is_not_stormed() {
     load.finish(host);
 }
 
-/// Case 90.
-#[test]
-#[ignore = "rarely hangs on a loaded machine, for a reason that is not known yet"]
-fn a_network_that_swallows_everything_is_outlasted() {
-    let mut load = Load::new("black_hole");
-    let mut host = load.settled_host();
-    let swallowed = load.scene.network.pause();
-    load.more("black_hole_later");
-    host.wait_until_it_says("no answer within 2 s");
-    load.held(&mut host);
-    swallowed.assert_fired();
-    // What was swallowed arrives now, and with it statements that were given up.
-    load.scene.network.resume();
-    load.finish(host);
-}
-
 /// Case 92.
 #[test]
 fn a_server_that_has_become_read_only_is_left_for_one_that_is_not() {

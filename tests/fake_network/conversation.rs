@@ -13,7 +13,7 @@ use super::cuts::{Cut, Cuts, Plan};
 use super::frames::{Frame, Frames, Opening};
 
 /// What makes a statement a write, in lower case.
-const WRITE_WORDS: [&str; 2] = ["etl_host.ledger", "insert"];
+const WRITE: &str = "insert into etl_host.ledger";
 
 /// What is to be done with the bytes that were looked at.
 #[derive(Debug, PartialEq, Eq)]
@@ -249,5 +249,5 @@ impl Drop for Conversation {
 
 fn is_write(statement: &[u8]) -> bool {
     let statement = String::from_utf8_lossy(statement).to_ascii_lowercase();
-    WRITE_WORDS.iter().all(|word| statement.contains(word))
+    statement.contains(WRITE)
 }
