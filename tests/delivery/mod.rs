@@ -2,10 +2,14 @@
 //! queue leave behind. The queue is the strict fake one, the network to the
 //! database can be broken, the host and the database server are real.
 //!
-//! The numbers are those of the list of delivery cases. Covered elsewhere:
+//! The numbers are those of the list of delivery cases:
 //!
-//! | case | where |
+//! | case | where it is shown |
 //! |---|---|
+//! | 1–9, 12, 13 | `crash` |
+//! | 14–29 | `receive`; 22 in `crash`, with 12 |
+//! | 31, 32, 33, 35, 37, 38, 40 | `lease` |
+//! | 41–47 | `delete` |
 //! | 10 second signal | `shutdown::a_second_signal_ends_it_at_once` |
 //! | 11 a worker panics | not to be provoked from outside: `a_worker_that_panics_…` in `pipeline/simulation.rs` |
 //! | 27 no such queue, at start-up | `services::a_queue_that_does_not_exist_is_a_configuration_fault` |
