@@ -546,22 +546,24 @@ async fn live(world: &World, schedule: &Schedule, end: Option<End>) -> Result<()
     }
 }
 
+/// A runtime whose clock jumps to whatever is awaited next.
+fn paused_runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime")
+}
+
 /// Runs a schedule on a clock of its own; gives what is wrong afterwards.
 fn simulate(schedule: &Schedule) -> Result<(), String> {
-    let runtime = || {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .map_err(|error| error.to_string())
-    };
-    let first = runtime()?;
+    let first = paused_runtime();
     let world = first.block_on(async { World::new(schedule) });
     drop(first);
     let ends = schedule.ends.iter().copied().map(Some).chain([None]);
     for end in ends {
         // A runtime a life: dropping it kills whatever is still running.
-        let runtime = runtime()?;
+        let runtime = paused_runtime();
         runtime.block_on(async {
             world.lock().rebase();
             live(&world, schedule, end).await
@@ -704,11 +706,7 @@ fn schedule(kinds: &[Kind]) -> Schedule {
 
 /// Runs a schedule and shows the world afterwards.
 fn ended(schedule: &Schedule) -> (Vec<String>, HashSet<String>, usize) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .expect("a runtime");
+    let runtime = paused_runtime();
     runtime.block_on(async {
         let world = World::new(schedule);
         live(&world, schedule, None).await.expect("ends by itself");
@@ -734,11 +732,7 @@ impl Judge for PanicsOnce {
 #[test]
 fn a_worker_that_panics_ends_the_host_which_says_so_and_loses_nothing() {
     let schedule = schedule(&[Kind::Good; 20]);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .expect("a runtime");
+    let runtime = paused_runtime();
     runtime.block_on(async {
         let world = World::new(&schedule);
         let mut parts = parts(&world, &schedule);
@@ -793,11 +787,7 @@ fn a_failing_message_stops_its_own_group_only() {
     }
     // The second message of the second group.
     schedule.messages[4].0 = Kind::Refused;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .expect("a runtime");
+    let runtime = paused_runtime();
     let rows = runtime.block_on(async {
         let world = World::new(&schedule);
         // The later one of the group keeps the queue from being empty.
