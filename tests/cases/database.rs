@@ -286,6 +286,31 @@ fn a_server_that_refuses_for_many_leases_is_not_stormed() {
     load.finish(host);
 }
 
+/// Case 90.
+#[test]
+fn a_network_that_swallows_everything_is_outlasted() {
+    let mut load = Load::new("black_hole");
+    let host = load.host().option("--database-connections", "1");
+    let mut host = host.start();
+    host.wait_until("the first messages are settled", || load.scene.left() == 0);
+    // After its first batch the one writer prunes the ledger: after its second
+    // it has a connection and nothing to say over it.
+    load.more("black_hole_second");
+    host.wait_until("the second ones are settled", || load.scene.left() == 0);
+    let written = load.scene.network.writes();
+    let swallowed = load.scene.network.pause();
+    load.more("black_hole_later");
+    host.wait_until("a write is swallowed", || {
+        load.scene.network.writes() > written
+    });
+    host.wait_until_it_says("no answer within 2 s");
+    load.held(&mut host);
+    swallowed.assert_fired();
+    // What was swallowed arrives now, and with it statements that were given up.
+    load.scene.network.resume();
+    load.finish(host);
+}
+
 /// Case 92.
 #[test]
 fn a_server_that_has_become_read_only_is_left_for_one_that_is_not() {

@@ -9,8 +9,7 @@
 //! | 57–62 | `payload` |
 //! | 64–69 | `component`; 67 but for a value that a component fails to mask |
 //! | 71–76, 78, 80 | `table_data`; too long: `rejected::a_value_too_long_…` |
-//! | 81, 82, 84–86, 88, 89, 92, 94, 96, 97, 100 | `database`, `restarts` |
-//! | 90 | not here: a test of it hung rarely on a loaded machine, see the README's open ends |
+//! | 81, 82, 84–86, 88–90, 92, 94, 96, 97, 100 | `database`, `restarts` |
 //! | 95, 99 | `tls` |
 //! | 98 | nowhere: it needs pgbouncer, which the tests do not ask for |
 //! | 108, 109 | `order` |
