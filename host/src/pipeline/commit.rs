@@ -80,26 +80,27 @@ impl Commit {
         }
     }
 
-    /// Commits a batch in which no key stands twice. A bad record costs about
-    /// log₂ n statements more; the others are stored.
+    /// Commits a batch in which no key stands twice. A bad record costs at most
+    /// about log₂ n + 1 statements more; the others are stored, in order.
     pub(super) async fn commit(&mut self, batch: Vec<Item>) -> Committal {
         let mut done = Committal::default();
         let mut unclear = Vec::new();
-        let mut parts = vec![batch];
-        while let Some(mut part) = parts.pop() {
-            if part.is_empty() {
-                continue;
-            }
-            if part.len() > 1 && bytes(&part) > STATEMENT_BYTES_MAX {
-                halve(part, &mut parts);
-                continue;
-            }
-            match self.write(&part).await {
-                Ok(proofs) => done.committed.extend(part.into_iter().zip(proofs)),
-                Err(Stop::Shutdown) => done.abandoned.extend(part),
-                Err(Stop::Refused(_)) if part.len() > 1 => halve(part, &mut parts),
+        let mut search = Search::over(&batch);
+        let mut rest = batch;
+        while !rest.is_empty() {
+            let next = fitting(&rest, search.next(rest.len()));
+            match self.write(&rest[..next]).await {
+                Ok(proofs) => {
+                    search.stored(next);
+                    done.committed.extend(rest.drain(..next).zip(proofs));
+                }
+                Err(Stop::Shutdown) => done.abandoned.append(&mut rest),
                 Err(Stop::Refused(error)) => {
-                    let Some(item) = part.pop() else { continue };
+                    search.refused(next);
+                    if next > 1 {
+                        continue;
+                    }
+                    let item = rest.remove(0);
                     match error.class() {
                         Class::Record => done.refused.push(refused(item, &error)),
                         _ => unclear.push((item, error)),
@@ -237,19 +238,69 @@ impl Commit {
     }
 }
 
-fn halve(mut part: Vec<Item>, parts: &mut Vec<Vec<Item>>) {
-    let second = part.split_off(part.len() / 2);
-    // The first half is taken first, so that the order is kept.
-    parts.push(second);
-    parts.push(part);
+/// How many records the next statement takes, while some of them are refused.
+///
+/// Of a refused statement's records the first half is tried next: where it is
+/// stored, the bad one is in the other half, which need not be tried as a whole.
+/// Past the first bad record the statements are half as long, and twice as long
+/// again whenever one is stored: many bad records cost about one statement each.
+struct Search {
+    /// So many records at the front hold a bad one.
+    suspects: usize,
+    /// Records to try at once where nothing is known of them.
+    unknown_max: usize,
 }
 
-fn bytes(part: &[Item]) -> usize {
-    let of = |item: &Item| match &item.verdict {
+impl Search {
+    fn over(batch: &[Item]) -> Self {
+        Self {
+            suspects: 0,
+            unknown_max: batch.len(),
+        }
+    }
+
+    /// Of so many records that are left, how many to try; at least one.
+    fn next(&self, left: usize) -> usize {
+        match self.suspects {
+            0 => self.unknown_max.min(left),
+            1 => 1,
+            suspects => suspects / 2,
+        }
+    }
+
+    fn stored(&mut self, records: usize) {
+        if self.suspects == 0 {
+            // Statements that are short for their bytes may be many.
+            self.unknown_max = self.unknown_max.saturating_mul(2);
+        }
+        self.suspects = self.suspects.saturating_sub(records);
+    }
+
+    fn refused(&mut self, records: usize) {
+        if self.suspects == 0 {
+            self.unknown_max = (records / 2).max(1);
+        }
+        // A single one is found out: nothing is known of those behind it.
+        self.suspects = if records > 1 { records } else { 0 };
+    }
+}
+
+/// As many of the first `next` records as fit into a statement; at least one.
+fn fitting(records: &[Item], next: usize) -> usize {
+    let mut room = STATEMENT_BYTES_MAX;
+    let fits = |item: &&Item| {
+        let left = room.checked_sub(bytes(item));
+        room = left.unwrap_or(0);
+        left.is_some()
+    };
+    records[..next].iter().take_while(fits).count().max(1)
+}
+
+fn bytes(item: &Item) -> usize {
+    match &item.verdict {
         Verdict::Rows(rows) => rows.iter().flatten().map(Value::bytes).sum(),
         _ => 0,
-    };
-    part.iter().map(of).sum()
+    }
 }
 
 /// What the ledger and the table are to take of a message.
@@ -273,4 +324,65 @@ pub(super) fn refused(mut item: Item, error: &DatabaseError) -> Item {
         field: error.column().map(str::to_owned),
     });
     item
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// How many statements it takes until each record is stored, or refused
+    /// alone.
+    fn statements(records: usize, bad: &BTreeSet<usize>) -> usize {
+        let mut search = Search {
+            suspects: 0,
+            unknown_max: records,
+        };
+        let (mut at, mut statements) = (0, 0);
+        while at < records {
+            let next = search.next(records - at);
+            assert!((1..=records - at).contains(&next));
+            statements += 1;
+            if bad.range(at..at + next).next().is_none() {
+                search.stored(next);
+                at += next;
+            } else {
+                search.refused(next);
+                at += usize::from(next == 1);
+            }
+        }
+        statements
+    }
+
+    fn log2(records: usize) -> usize {
+        records.next_power_of_two().ilog2() as usize
+    }
+
+    #[test]
+    fn a_good_batch_is_one_statement() {
+        assert_eq!(statements(500, &BTreeSet::new()), 1);
+    }
+
+    #[test]
+    fn a_batch_of_bad_records_costs_about_one_statement_each() {
+        let few = log2(500).pow(2);
+        assert!(statements(500, &(0..500).collect()) <= 500 + few);
+    }
+
+    proptest! {
+        /// Beside the statement that fails, and two that find the rest good.
+        #[test]
+        fn a_bad_record_costs_log2_and_one_statements(
+            records in 1..600_usize,
+            bad in prop::collection::btree_set(0..600_usize, 0..20),
+        ) {
+            let bad: BTreeSet<usize> = bad.range(..records).copied().collect();
+            let allowed = 3 + bad.len() * (log2(records) + 1);
+            let statements = statements(records, &bad);
+            prop_assert!(statements <= allowed, "{statements} of {allowed}");
+        }
+    }
 }
