@@ -4,6 +4,7 @@
 //! One file a subject; each test is named for what it claims.
 
 mod cases;
+mod check;
 mod components;
 mod delivery;
 mod demo;
@@ -11,6 +12,7 @@ mod fake_network;
 mod fake_queue;
 mod held;
 mod main_job;
+mod operator;
 mod privacy;
 mod redelivery;
 mod rejected;

@@ -75,20 +75,21 @@ impl Ledger {
         format!("{DDL}{GRANTS}")
     }
 
-    /// Makes sure that the ledger is there and is what it must be.
+    /// Makes sure that the ledger is there and is what it must be. Whether it
+    /// was there before.
     ///
     /// # Errors
     /// It cannot be created, or lacks a column or its unique key.
-    pub async fn ensure(session: &Session) -> Result<(), LedgerFault> {
-        if !Self::exists(session).await? {
-            session
-                .execute(&format!(
-                    "BEGIN; SELECT pg_advisory_xact_lock({CREATION_LOCK}); {DDL} COMMIT;"
-                ))
-                .await?;
+    pub async fn ensure(session: &Session) -> Result<bool, LedgerFault> {
+        let existed = Self::exists(session).await?;
+        if !existed {
+            // Sent together, so one transaction.
+            let creation = format!("SELECT pg_advisory_xact_lock({CREATION_LOCK}); {DDL}");
+            session.execute(&creation).await?;
         }
         Self::check_columns(session).await?;
-        Self::check_key(session).await
+        Self::check_key(session).await?;
+        Ok(existed)
     }
 
     async fn exists(session: &Session) -> Result<bool, DatabaseError> {

@@ -112,7 +112,16 @@ impl Session {
         }
     }
 
-    /// Runs statements without parameters, in a transaction of their own.
+    /// Begins a transaction that is never committed: what is changed from here
+    /// on is as if it were there, and gone with the session.
+    ///
+    /// # Errors
+    /// The database did not answer, or not with yes.
+    pub async fn rehearse(&self) -> Result<(), DatabaseError> {
+        self.execute("BEGIN").await
+    }
+
+    /// Runs statements without parameters, in one transaction.
     pub(super) async fn execute(&self, statements: &str) -> Result<(), DatabaseError> {
         let executed = self.client.batch_execute(statements);
         match timeout(Duration::from_secs(self.statement_secs_max), executed).await {

@@ -1,11 +1,12 @@
-//! `etl-host check`: everything that start-up looks at, and nothing received.
+//! `etl-host check`: everything that start-up looks at, and nothing received
+//! or changed.
 
 use std::fmt::Write as _;
 use std::time::Instant;
 
 use serde::Serialize;
 
-use super::start::{OutputFault, Plan};
+use super::start::{Changes, OutputFault, Plan};
 use crate::exit::Failure;
 use crate::queue::{Found, Queue};
 use crate::sandbox::Sandbox;
@@ -70,10 +71,12 @@ impl Plan {
             }
             return;
         };
-        match self.checked_output(sandbox).await {
+        match self.checked_output(sandbox, Changes::Rehearsed).await {
             Ok(output) => {
                 let table = output.table.name;
-                let notes = vec![format!("table {}.{} fits", table.schema, table.name)];
+                let mut notes = vec![format!("table {}.{} fits", table.schema, table.name)];
+                let missing = output.created.iter();
+                notes.extend(missing.map(|name| format!("{name} is missing: a run creates it")));
                 report.add("database", place, began, notes, output.warnings);
             }
             Err(OutputFault::Wrong(failure)) => report.fail("database", place, began, failure),

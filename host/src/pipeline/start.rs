@@ -84,6 +84,7 @@ impl Plan {
             session,
             table,
             warnings,
+            ..
         } = self.output(&sandbox, &telemetry.health, deadline).await?;
         let found = self.queues(&telemetry.health, deadline).await?;
         for words in warnings.iter().chain(&found.warnings) {
@@ -152,7 +153,7 @@ impl Plan {
         let place = self.database.place();
         let mut waiting = Waiting::new((Part::Database, health), &place, deadline);
         loop {
-            match self.checked_output(sandbox).await {
+            match self.checked_output(sandbox, Changes::Made).await {
                 Ok(output) => {
                     health.ready(Part::Database);
                     return Ok(output);
@@ -165,10 +166,19 @@ impl Plan {
         }
     }
 
-    pub(super) async fn checked_output(&self, sandbox: &Sandbox) -> Result<Output, OutputFault> {
+    pub(super) async fn checked_output(
+        &self,
+        sandbox: &Sandbox,
+        changes: Changes,
+    ) -> Result<Output, OutputFault> {
         let session = self.database.connect().await?;
+        if changes == Changes::Rehearsed {
+            session.rehearse().await?;
+        }
+        let mut created = Vec::new();
         match Ledger::ensure(&session).await {
-            Ok(()) => {}
+            Ok(true) => {}
+            Ok(false) => created.push("etl_host.ledger".to_owned()),
             Err(LedgerFault::Shape(words)) => {
                 return Err(OutputFault::Wrong(failure(Kind::Configuration, words)));
             }
@@ -183,7 +193,14 @@ impl Plan {
             }
             Err(LedgerFault::Database(error)) => return Err(error.into()),
         }
-        let table = self.target(&session, sandbox).await?;
+        let table = match Table::find(&session, &self.table).await? {
+            Some(table) => table,
+            None => {
+                let table = self.created_target(&session, sandbox).await?;
+                created.push(format!("{}.{}", table.name.schema, table.name.name));
+                table
+            }
+        };
         let mut warnings = match fit(&table, &sandbox.description().columns) {
             Ok(warnings) => warnings,
             Err(misfits) => {
@@ -215,14 +232,16 @@ impl Plan {
         Ok(Output {
             session,
             table,
+            created,
             warnings,
         })
     }
 
-    async fn target(&self, session: &Session, sandbox: &Sandbox) -> Result<Table, OutputFault> {
-        if let Some(table) = Table::find(session, &self.table).await? {
-            return Ok(table);
-        }
+    async fn created_target(
+        &self,
+        session: &Session,
+        sandbox: &Sandbox,
+    ) -> Result<Table, OutputFault> {
         let missing = || {
             OutputFault::Wrong(failure(
                 Kind::Configuration,
@@ -255,10 +274,20 @@ impl Plan {
     }
 }
 
+/// What becomes of changes that start-up makes to the database.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Changes {
+    Made,
+    /// They are tried and undone.
+    Rehearsed,
+}
+
 /// The database, found and checked.
 pub(super) struct Output {
     session: Session,
     pub(super) table: Table,
+    /// What was missing, and is there now.
+    pub(super) created: Vec<String>,
     /// What may refuse single rows, or endangers commits.
     pub(super) warnings: Vec<String>,
 }
