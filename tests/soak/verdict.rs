@@ -17,6 +17,9 @@ use crate::watch::Watch;
 
 /// Of each kind of violation, so many are shown.
 const SHOWN_MAX: usize = 5;
+/// Fewer than one delete in so many may go unjudged, because the oracle got no
+/// answer.
+const UNJUDGED_ONE_IN_MIN: usize = 100;
 /// From the last fault on, the queue is empty within this: what the last
 /// killed hosts held comes back, and a debug build may share its machine.
 const EMPTY_SECS_MAX: u64 = 120;
@@ -203,8 +206,8 @@ fn deletes_lawful(stage: &Stage) -> Finding {
     // The database was away for too long. What is lost so is found as lost.
     let unjudged = queue.unjudged().len();
     let judged = queue.judged();
-    if judged == 0 {
-        violations.push("no delete was judged".to_owned());
+    if judged == 0 || unjudged * UNJUDGED_ONE_IN_MIN > judged {
+        violations.push(format!("{unjudged} deletes not judged"));
     }
     let tally = queue.counts(SOURCE).tally;
     Finding {
