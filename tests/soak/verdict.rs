@@ -22,7 +22,7 @@ const SHOWN_MAX: usize = 5;
 const UNJUDGED_ONE_IN_MIN: usize = 100;
 /// From the last fault on, the queue is empty within this: what the last
 /// killed hosts held comes back, and a debug build may share its machine.
-const EMPTY_SECS_MAX: u64 = 120;
+const EMPTY_SECS_MAX: u64 = 60;
 /// From the beginning of a respite to the next delete: a host may have to
 /// start, and the back-off of its calls to end.
 const RECOVERY_SECS_MAX: u64 = 30;
