@@ -3,6 +3,7 @@
 //!
 //! One file a subject; each test is named for what it claims.
 
+mod cache;
 mod cases;
 mod check;
 mod components;

@@ -8,12 +8,13 @@ mod authority;
 mod second_server;
 mod server;
 
-use self::authority::{Authority, Home, PRIVATE, PUBLIC};
+use self::authority::{Authority, PRIVATE, PUBLIC};
 use self::server::{
     CERTIFIED, ENCRYPTED, PASSWORD, PLAIN, RIGHT_NAME, ROTATING, SecretDatabase, WRONG_NAME,
     authority,
 };
 use crate::support::database::Database;
+use crate::support::folder::Folder;
 use crate::support::guest;
 use crate::support::host::{Host, Run};
 use crate::support::login::Login;
@@ -27,7 +28,7 @@ const MESSAGES: i64 = 3;
 struct Scene {
     queue: Queue,
     database: SecretDatabase,
-    home: Home,
+    home: Folder,
 }
 
 impl Scene {
@@ -35,7 +36,7 @@ impl Scene {
         let scene = Scene {
             queue: Queue::impatient(),
             database: SecretDatabase::new(),
-            home: Home::new(),
+            home: Folder::new("home"),
         };
         scene.send(test);
         scene

@@ -6,11 +6,12 @@ use std::time::Duration;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::event::Event;
 use crate::exit::{Ends, Failure, Kind, failure};
 use crate::output::{Database, STATEMENT_SECS_DEFAULT, Settings, is_table_name};
 use crate::pipeline::{Plan, Shape, Until};
 use crate::queue::QueueSettings;
-use crate::sandbox::{self, Isolation, Limits};
+use crate::sandbox::{self, Cache, Isolation, Limits};
 
 /// Loads SQS messages into PostgreSQL through a sandboxed transform component.
 ///
@@ -37,7 +38,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Check everything that a run with the same options depends on, without
-    /// receiving anything; like a run, it creates the ledger if that is missing.
+    /// receiving or changing anything.
     Check(Box<RunArgs>),
     /// Ask a running host whether it is ready; for images without curl.
     Healthcheck(HealthcheckArgs),
@@ -70,6 +71,8 @@ pub struct DdlArgs {
     /// The target table, [schema.]table.
     #[arg(long, value_name = "NAME", env = "ETL_HOST_TABLE", default_value = TABLE_DEFAULT)]
     pub table: String,
+    #[command(flatten)]
+    cache: CacheArgs,
 }
 
 /// What the demo takes.
@@ -184,10 +187,51 @@ pub struct RunArgs {
         value_parser = clap::value_parser!(u64).range(1..)
     )]
     statement_secs_max: u64,
+    #[command(flatten)]
+    cache: CacheArgs,
     #[command(flatten, next_help_heading = "Limits of the component")]
     limits: LimitArgs,
     #[command(flatten, next_help_heading = "How much at once")]
     shape: ShapeArgs,
+}
+
+#[derive(Debug, Args)]
+struct CacheArgs {
+    /// The folder where compiled components are kept, which must be yours
+    /// alone; `off` for none. Default: etl-host in $XDG_CACHE_HOME or ~/.cache.
+    #[arg(long, value_name = "FOLDER", env = "ETL_HOST_CACHE_DIR")]
+    cache_dir: Option<PathBuf>,
+}
+
+impl CacheArgs {
+    /// The cache. The default one is not needed: where it cannot be used, the
+    /// start takes longer, and the log says why.
+    ///
+    /// # Errors
+    /// The folder that was asked for cannot be used (78).
+    fn open(&self) -> Result<Option<Cache>, Failure> {
+        match &self.cache_dir {
+            Some(off) if off.as_os_str() == "off" => Ok(None),
+            Some(folder) => Cache::open(folder).map(Some).ends_as(Kind::Configuration),
+            None => Ok(default_cache_folder().and_then(|folder| {
+                let opened = Cache::open(&folder);
+                let told = |error: &anyhow::Error| {
+                    let words = format!(
+                        "compiled components are not kept: {error:#} (--cache-dir FOLDER, or off)"
+                    );
+                    Event::Warning(&words).log();
+                };
+                opened.inspect_err(told).ok()
+            })),
+        }
+    }
+}
+
+/// By the XDG base directory specification, which wants an absolute path.
+fn default_cache_folder() -> Option<PathBuf> {
+    let of = |variable| std::env::var_os(variable).map(PathBuf::from);
+    let caches = of("XDG_CACHE_HOME").or_else(|| Some(of("HOME")?.join(".cache")))?;
+    caches.is_absolute().then(|| caches.join("etl-host"))
 }
 
 #[derive(Debug, Args)]
@@ -277,6 +321,7 @@ impl RunArgs {
                 IsolationArg::Batch => Isolation::Batch,
                 IsolationArg::Message => Isolation::Message,
             },
+            cache: self.cache.open()?,
             queue: QueueSettings {
                 url,
                 dead_letter_url: self.dead_letter_queue_url,
@@ -335,7 +380,8 @@ impl DdlArgs {
         let table = table(self.table)?;
         let mut statements = crate::output::Ledger::ddl();
         if let Some(file) = self.transform {
-            let description = sandbox::Sandbox::describe(&file, Limits::default())
+            let cache = self.cache.open()?;
+            let description = sandbox::Sandbox::describe(&file, Limits::default(), cache.as_ref())
                 .ends_as(Kind::Configuration)?;
             statements.push_str(&crate::output::Table::ddl(&table, &description.columns));
         }

@@ -18,6 +18,8 @@ pub enum Event<'a> {
         version: &'a str,
         /// The SHA-256 of its bytes.
         digest: String,
+        /// Whether its compiled code was taken from the cache.
+        from_cache: bool,
     },
     /// A service does not answer at start-up; it is tried again.
     WaitingFor {
@@ -94,7 +96,14 @@ impl Event<'_> {
                 name,
                 version,
                 digest,
-            } => info!(name, version, %digest, "component loaded; it imports nothing"),
+                from_cache,
+            } => info!(
+                name,
+                version,
+                %digest,
+                from_cache,
+                "component loaded; it imports nothing"
+            ),
             Self::WaitingFor {
                 service,
                 place,

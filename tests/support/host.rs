@@ -24,6 +24,9 @@ exec 3<&0 </dev/null
 exec "$@" 3<&-
 "#;
 
+/// Where the hosts keep compiled components, all of them together.
+const CACHE: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/compiled");
+
 /// The binary, about to be run.
 pub struct Host {
     options: Vec<(String, OsString)>,
@@ -55,6 +58,8 @@ impl Host {
             .env("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY)
             // Nothing outside this machine is ever asked for credentials.
             .env("AWS_EC2_METADATA_DISABLED", "true")
+            // Each component is compiled once for all tests.
+            .env("ETL_HOST_CACHE_DIR", CACHE)
     }
 
     /// Sets an option, or replaces its value.
@@ -80,8 +85,13 @@ impl Host {
     }
 
     pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Host {
-        self.environment.retain(|(variable, _)| variable != name);
+        self = self.unset(name);
         self.environment.push((name.to_owned(), value.into()));
+        self
+    }
+
+    pub fn unset(mut self, name: &str) -> Host {
+        self.environment.retain(|(variable, _)| variable != name);
         self
     }
 

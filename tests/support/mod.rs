@@ -7,6 +7,7 @@
 pub mod bytes;
 pub mod canary;
 pub mod database;
+pub mod folder;
 pub mod host;
 pub mod login;
 pub mod postgres;

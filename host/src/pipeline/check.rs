@@ -121,6 +121,10 @@ fn component_notes(sandbox: &Sandbox) -> Vec<String> {
         ),
         format!("reads {}; sensitive: {}", pointers(false), pointers(true)),
         "imports nothing".to_owned(),
+        match sandbox.from_cache() {
+            true => "its compiled code is in the cache".to_owned(),
+            false => "compiled anew".to_owned(),
+        },
     ]
 }
 

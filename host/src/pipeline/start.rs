@@ -21,7 +21,7 @@ use crate::output::{
     missing_grants,
 };
 use crate::queue::{Found, Queue, QueueSettings};
-use crate::sandbox::{Isolation, Limits, Sandbox, SandboxThreads};
+use crate::sandbox::{Cache, Isolation, Limits, Sandbox, SandboxThreads};
 use crate::shutdown::Shutdown;
 use crate::telemetry::Telemetry;
 
@@ -36,6 +36,8 @@ pub struct Plan {
     pub limits: Limits,
     /// How long its instances live.
     pub isolation: Isolation,
+    /// Where compiled components are kept.
+    pub cache: Option<Cache>,
     /// The source queue.
     pub queue: QueueSettings,
     /// The database.
@@ -132,6 +134,7 @@ impl Plan {
             self.limits,
             self.isolation,
             self.shape.sandbox_threads,
+            self.cache.as_ref(),
         )
         .ends_as(Kind::Configuration)?;
         let description = sandbox.description();
@@ -139,6 +142,7 @@ impl Plan {
             name: &description.name,
             version: &description.version,
             digest: sandbox.digest().to_string(),
+            from_cache: sandbox.from_cache(),
         }
         .log();
         Ok(sandbox)

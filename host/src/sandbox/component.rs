@@ -11,10 +11,12 @@ use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
 use super::bindings::TransformPre;
+use super::cache::Cache;
 use super::description::Description;
 use super::engine;
 use super::judge::Instance;
 use super::limits::{Isolation, Limits, Meter};
+use crate::event::Event;
 
 /// The largest component file that is read: the largest known guest, a whole
 /// Python, has 18 MB.
@@ -47,21 +49,30 @@ pub(super) struct Program {
     pub(super) engine: Engine,
     pub(super) pre: TransformPre<Meter>,
     pub(super) limits: Limits,
+    digest: Digest,
+    from_cache: bool,
 }
 
 impl Program {
-    fn load(file: &Path, limits: Limits, instances: usize) -> Result<(Self, Digest)> {
+    fn load(file: &Path, limits: Limits, instances: usize, cache: Option<&Cache>) -> Result<Self> {
         let bytes = read(file)?;
+        let digest = Digest(Sha256::digest(&bytes).into());
         let engine = engine::engine(&limits, instances)
             .map_err(told)
             .context("start the sandbox")?;
-        let component = compile(&engine, &bytes)?;
-        let program = Self {
+        let kept = cache.and_then(|cache| cache.load(&engine, &digest));
+        let from_cache = kept.is_some();
+        let component = match kept {
+            Some(component) => component,
+            None => compile(&engine, &bytes, &digest, cache)?,
+        };
+        Ok(Self {
             pre: link(&engine, &component)?,
             engine,
             limits,
-        };
-        Ok((program, Digest(Sha256::digest(&bytes).into())))
+            digest,
+            from_cache,
+        })
     }
 }
 
@@ -71,11 +82,11 @@ pub struct Sandbox {
     pub(super) arguments: Vec<(String, String)>,
     pub(super) isolation: Isolation,
     description: Description,
-    digest: Digest,
 }
 
 impl Sandbox {
-    /// Loads the component of a file for `instances` at a time.
+    /// Loads the component of a file for `instances` at a time; compiled code
+    /// is taken from the cache, and kept there.
     ///
     /// # Errors
     /// The file cannot be read, is no component, is of another world, or does
@@ -86,9 +97,10 @@ impl Sandbox {
         limits: Limits,
         isolation: Isolation,
         instances: usize,
+        cache: Option<&Cache>,
     ) -> Result<Self> {
         let load = || -> Result<Self> {
-            let (program, digest) = Program::load(file, limits, instances)?;
+            let program = Program::load(file, limits, instances, cache)?;
             let description = Instance::describe(&program)?;
             let arguments = description.arguments(parameters)?;
             Instance::try_arguments(&program, &arguments, &description)?;
@@ -97,7 +109,6 @@ impl Sandbox {
                 arguments,
                 isolation,
                 description,
-                digest,
             })
         };
         load().with_context(|| format!("load component {}", file.display()))
@@ -107,9 +118,9 @@ impl Sandbox {
     ///
     /// # Errors
     /// As [`Sandbox::load`].
-    pub fn describe(file: &Path, limits: Limits) -> Result<Description> {
+    pub fn describe(file: &Path, limits: Limits, cache: Option<&Cache>) -> Result<Description> {
         let describe = || {
-            let (program, _) = Program::load(file, limits, 1)?;
+            let program = Program::load(file, limits, 1, cache)?;
             Instance::describe(&program)
         };
         describe().with_context(|| format!("load component {}", file.display()))
@@ -122,7 +133,12 @@ impl Sandbox {
 
     /// The SHA-256 of its bytes.
     pub fn digest(&self) -> Digest {
-        self.digest
+        self.program.digest
+    }
+
+    /// Whether its compiled code was taken from the cache.
+    pub fn from_cache(&self) -> bool {
+        self.program.from_cache
     }
 }
 
@@ -140,7 +156,12 @@ fn read(file: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component> {
+fn compile(
+    engine: &Engine,
+    bytes: &[u8],
+    digest: &Digest,
+    cache: Option<&Cache>,
+) -> Result<Component> {
     if !bytes.starts_with(&MAGIC) {
         bail!("this is no WebAssembly file: give a component (.wasm)");
     }
@@ -150,9 +171,15 @@ fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component> {
              `wasm-tools component new`, or build it as guests/README.md says"
         );
     }
-    Component::from_binary(engine, bytes)
+    let component = Component::from_binary(engine, bytes)
         .map_err(told)
-        .context("compile it: the file is damaged, or uses what this host does not run")
+        .context("compile it: the file is damaged, or uses what this host does not run")?;
+    if let Some(cache) = cache
+        && let Err(error) = cache.keep(engine, digest, &component)
+    {
+        Event::Warning(&format!("the compiled component is not kept: {error:#}")).log();
+    }
+    Ok(component)
 }
 
 /// Binds the component to the world `transform`, whose imports are none.
@@ -196,6 +223,6 @@ fn link(engine: &Engine, component: &Component) -> Result<TransformPre<Meter>> {
 
 /// wasmtime's own error, which is not anyhow's. Only for errors met before the
 /// component has seen a message: they speak of the component alone.
-fn told(error: wasmtime::Error) -> anyhow::Error {
+pub(super) fn told(error: wasmtime::Error) -> anyhow::Error {
     anyhow!("{error:#}")
 }

@@ -6,6 +6,7 @@
 //! fault is used again. What becomes of a verdict is the pipeline's business.
 
 mod bindings;
+mod cache;
 mod component;
 mod description;
 mod engine;
@@ -14,6 +15,7 @@ mod limits;
 mod outcome;
 mod threads;
 
+pub use cache::Cache;
 pub use component::{Digest, Sandbox};
 pub use description::{Description, Field, Parameter};
 pub use limits::{
