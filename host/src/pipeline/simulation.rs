@@ -177,6 +177,8 @@ impl World {
             Some(Fault::StandStill) => {
                 advance(Duration::from_secs(STAND_STILL_SECS)).await;
                 self.lock().taken_by_another();
+                // The other tasks wake up first.
+                sleep(Duration::from_secs(1)).await;
                 None
             }
             _ => fault,
@@ -930,6 +932,23 @@ fn a_host_that_stood_still_dead_letters_nothing_that_is_not_its_own_any_more() {
         let state = world.lock();
         assert_eq!((state.dead_letters.len(), state.copies), (20, 20));
         assert!(state.messages.iter().all(|message| message.deleted));
+    });
+}
+
+#[test]
+fn rejected_messages_that_have_nowhere_to_go_are_hidden_ten_a_call() {
+    let mut schedule = schedule(&[Kind::Rejected; 30]);
+    schedule.dead_letter_queue = false;
+    let runtime = paused_runtime();
+    runtime.block_on(async {
+        let world = World::new(&schedule);
+        live(&world, &schedule, None).await.expect("ends by itself");
+        check(&world, &schedule).expect("all is well");
+        let calls = world.lock().calls[&Call::Hide];
+        // Batches are of seven here.
+        assert!((5..=8).contains(&calls), "{calls} calls for 30 messages");
+        let state = world.lock();
+        assert!(state.messages.iter().all(|m| m.visible_at > Instant::now()));
     });
 }
 

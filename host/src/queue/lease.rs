@@ -128,20 +128,22 @@ impl Leases {
             due.map(|due| (due.id, due.change)).unzip();
         let extend = |place: usize, changed| {
             if let Changed::At(asked) = changed {
-                let (handle, by) = &changes[place];
-                self.extended(&ids[place], handle, asked + *by);
+                self.extended(&ids[place], &changes[place], asked);
             }
         };
         queue.hide(&changes, begin, extend).await
     }
 
-    fn extended(&self, id: &str, handle: &str, deadline: Instant) {
+    /// A lease that was over when its extension was asked for stays lost,
+    /// whatever the queue says: the message may be with somebody else, and a
+    /// handle of before may "succeed" and do nothing.
+    fn extended(&self, id: &str, (handle, by): &Change, asked: Instant) {
         (self.listener)(Told::Extended(1));
         if let Some(entry) = lock(&self.table).get_mut(id)
-            && entry.handle == handle
+            && entry.handle == *handle
+            && entry.deadline > asked
         {
-            entry.deadline = entry.deadline.max(deadline);
-            entry.lost = false;
+            entry.deadline = entry.deadline.max(asked + *by);
         }
     }
 
@@ -296,6 +298,39 @@ mod tests {
         let by = due[0].change.1;
         assert_eq!(by, Duration::from_secs(10), "what SQS still allows");
         assert!(leases.due(now + hours).is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_that_is_over_ends_and_is_not_brought_back_by_an_extension() {
+        let leases = Leases::new(timing(), Arc::new(|_| {}));
+        let taken = Instant::now();
+        let mut late = leases.take("late", "h".into(), taken, permit().await);
+        let mut again = leases.take("again", "h".into(), taken, permit().await);
+        let late = late.as_mut().expect("new");
+        let again = again.as_mut().expect("new");
+        assert!(!late.ends_if_over());
+        tokio::time::advance(LEASE).await;
+        let change = ("h".to_owned(), LEASE);
+        leases.extended("late", &change, Instant::now());
+        // It has come back to this host meanwhile.
+        let renewed = leases.take("again", "h2".into(), Instant::now(), permit().await);
+        assert!(renewed.is_none());
+        assert!(late.ends_if_over());
+        assert!(!again.ends_if_over());
+    }
+
+    #[tokio::test]
+    async fn what_is_left_at_the_end_is_known_by_its_newest_handle() {
+        let leases = Leases::new(timing(), Arc::new(|_| {}));
+        let now = Instant::now();
+        let left = leases.take("left", "old".into(), now, permit().await);
+        let in_work = leases.take("in work", "h".into(), now, permit().await);
+        left.expect("new").leave();
+        leases.take("left", "new".into(), now, permit().await);
+        let mut unfinished = leases.unfinished().handles;
+        unfinished.sort();
+        assert_eq!(unfinished, ["h", "new"]);
+        assert!(in_work.and_then(Lease::end).is_none(), "taken");
     }
 
     #[tokio::test]

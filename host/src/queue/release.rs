@@ -43,7 +43,7 @@ impl Released {
 /// Messages that a run has taken and not finished.
 #[derive(Debug, Default)]
 pub struct Unfinished {
-    handles: Vec<String>,
+    pub(super) handles: Vec<String>,
 }
 
 impl Unfinished {
