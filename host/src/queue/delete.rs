@@ -64,6 +64,8 @@ impl<P> Deletions<P> {
 /// Deletes what it is asked to, until nobody can ask any more.
 pub struct Deleter {
     receipts: mpsc::UnboundedReceiver<Receipt>,
+    /// What has come in of the next call.
+    batch: Vec<Receipt>,
     worker: Arc<Calls>,
 }
 
@@ -92,7 +94,12 @@ impl Deleter {
             asked,
             failures: Mutex::new(0),
         });
-        (Self { receipts, worker }, deletions)
+        let deleter = Self {
+            receipts,
+            batch: Vec::new(),
+            worker,
+        };
+        (deleter, deletions)
     }
 
     /// Runs until every `Deletions` is dropped and all is deleted, or given up
@@ -101,33 +108,42 @@ impl Deleter {
     pub async fn run(mut self, over: Shutdown) -> Undeleted {
         let mut calls = JoinSet::new();
         let mut undeleted = Undeleted::default();
-        while let Some(batch) = self.next_batch().await {
-            while calls.len() >= DELETERS_MAX {
-                undeleted.add(calls.join_next().await);
-            }
+        loop {
+            let batch = tokio::select! {
+                Some(joined) = calls.join_next() => {
+                    undeleted.add(joined);
+                    continue;
+                }
+                batch = self.next_batch(), if calls.len() < DELETERS_MAX => batch,
+            };
+            let Some(batch) = batch else { break };
             let (worker, over) = (Arc::clone(&self.worker), over.clone());
             calls.spawn(async move { worker.delete(batch, over).await });
         }
-        while !calls.is_empty() {
-            undeleted.add(calls.join_next().await);
+        while let Some(joined) = calls.join_next().await {
+            undeleted.add(joined);
         }
         undeleted
     }
 
+    /// The next batch; none once nobody can ask any more. Safe to cancel: what
+    /// has come in is kept.
     async fn next_batch(&mut self) -> Option<Vec<Receipt>> {
-        let mut batch = Vec::with_capacity(BATCH_ENTRIES_MAX);
-        if self.receipts.recv_many(&mut batch, BATCH_ENTRIES_MAX).await == 0 {
+        let Self {
+            receipts, batch, ..
+        } = self;
+        if batch.is_empty() && receipts.recv_many(batch, BATCH_ENTRIES_MAX).await == 0 {
             return None;
         }
         let linger = Instant::now() + Duration::from_millis(LINGER_MS);
         while batch.len() < BATCH_ENTRIES_MAX {
             let room = BATCH_ENTRIES_MAX - batch.len();
-            match timeout_at(linger, self.receipts.recv_many(&mut batch, room)).await {
+            match timeout_at(linger, receipts.recv_many(batch, room)).await {
                 Ok(1..) => {}
                 Ok(0) | Err(_) => break,
             }
         }
-        Some(batch)
+        Some(std::mem::take(batch))
     }
 }
 
@@ -147,19 +163,18 @@ impl Undeleted {
         Unfinished::new(self.unfinished.into_iter().map(|receipt| receipt.handle))
     }
 
-    fn add(&mut self, joined: Option<Result<Undeleted, JoinError>>) {
+    fn add(&mut self, joined: Result<Undeleted, JoinError>) {
         match joined {
-            Some(Ok(more)) => {
+            Ok(more) => {
                 self.given_up += more.given_up;
                 self.unfinished.extend(more.unfinished);
             }
             // It broke in a task; the deleter must not go on.
-            Some(Err(broken)) => {
+            Err(broken) => {
                 if let Ok(panic) = broken.try_into_panic() {
                     std::panic::resume_unwind(panic);
                 }
             }
-            None => {}
         }
     }
 }
