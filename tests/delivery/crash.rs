@@ -208,14 +208,14 @@ fn sigterm_ends_a_host_whose_deletes_fail_for_good() {
     scene.assert_settled();
 }
 
-/// Case 8. The same with a lease that is longer than the drain: they do not
-/// have to wait for its end.
+/// Case 8. The same with a lease that is longer than the drain (and that than
+/// a poll, of 4 s): nobody has to wait for its end.
 #[test]
 fn sigterm_hands_back_what_it_cannot_delete_in_time() {
-    let mut scene = Scene::with_lease("unflushed_long", 600);
+    let mut scene = Scene::with_lease("unflushed_long", 8);
     scene.send(15);
     let refused = scene.always(DELETES, Action::Refuse(Refusal::unavailable()));
-    let mut host = scene.host().option("--drain-secs-max", "2").start();
+    let mut host = scene.host().option("--drain-secs-max", "5").start();
     host.wait_until("all is committed", || {
         refused.count() > 0 && scene.stored() == 15
     });
@@ -249,13 +249,13 @@ fn sigterm_while_the_database_is_down_hands_everything_back_at_once() {
 }
 
 /// Case 9. The database neither answers nor refuses, for as long as a statement
-/// is waited for; the drain is shorter.
+/// is waited for; the drain is shorter (and longer than a poll, of 3 s).
 #[test]
 fn sigterm_before_a_black_hole_hands_everything_back_in_time() {
-    let mut scene = Scene::with_lease("stopped_hole", 600);
+    let mut scene = Scene::with_lease("stopped_hole", 6);
     let mut host = scene
         .host()
-        .option("--drain-secs-max", "2")
+        .option("--drain-secs-max", "4")
         .option("--statement-secs-max", "300")
         .start();
     host.wait_until("it polls", || {

@@ -71,7 +71,7 @@ impl Settler {
         self.deletions.delete(item.lease, proof);
     }
 
-    /// Messages go back to the queue, unjudged and visible at once.
+    /// Messages go back to the queue, unfinished and visible at once.
     pub(super) async fn hand_back(&self, items: Vec<Item>) {
         self.release(items.into_iter().map(|item| item.lease).collect())
             .await;
