@@ -175,7 +175,8 @@ pub struct RunArgs {
     )]
     startup_wait_secs: u64,
     /// For how long a stop may go on, in seconds; then what is not finished is
-    /// handed back to the queue, which takes 4 seconds at most.
+    /// handed back to the queue, which takes 4 seconds at most. With less than
+    /// 20, what an open receive brings later stays hidden for a while.
     #[arg(
         long,
         value_name = "SECONDS",

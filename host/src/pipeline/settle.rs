@@ -104,9 +104,7 @@ impl Settler {
             return in_all;
         };
         let new = items.len();
-        let Some((accepted, unfit)) = self.dead_letter(items, commit).await else {
-            return new;
-        };
+        let (accepted, unfit) = self.dead_letter(items, commit).await;
         let mut left = new;
         for (item, proof) in self.entered(accepted, commit).await {
             self.log(&item, true);
@@ -143,63 +141,48 @@ impl Settler {
         Some(new)
     }
 
-    /// Gives what the dead-letter queue has taken, and what it cannot take.
-    async fn dead_letter(
-        &self,
-        items: Vec<Item>,
-        commit: &mut Commit,
-    ) -> Option<(Vec<Item>, Vec<Item>)> {
+    /// Gives what the dead-letter queue has taken, and what it cannot take. The
+    /// rest goes back where a stop is asked for while the queue takes nothing:
+    /// what a lost answer has copied of it will be there twice, but never lost.
+    async fn dead_letter(&self, items: Vec<Item>, commit: &mut Commit) -> (Vec<Item>, Vec<Item>) {
         let Some(dead_letter_queue) = &self.dead_letter_queue else {
-            return Some((Vec::new(), items));
+            return (Vec::new(), items);
         };
         let (mut accepted, mut unfit) = (Vec::new(), Vec::new());
-        let mut open = items;
         let mut backoff = Backoff::default();
-        loop {
-            // One call's worth at a time: what has been looked at is copied at
-            // once, and only its copies are in doubt where the call fails.
+        let mut open = items;
+        while !open.is_empty() {
+            // One call's worth at a time: what is ours now is copied now.
             let later = open.split_off(open.len().min(COPIES_AT_A_TIME));
-            let mut now = self.still_ours(open);
-            let error = match self.copy(dead_letter_queue, &now).await {
-                Err(error) => Some(error),
-                Ok(sent) => {
-                    let mut failed = Vec::new();
-                    let in_all = now.len();
-                    for (item, sent) in now.into_iter().zip(sent) {
-                        match sent {
-                            Sent::Accepted => accepted.push(item),
-                            Sent::Failed => failed.push(item),
-                            Sent::Unfit => {
-                                let message_id = &item.message.origin_id;
-                                Event::DeadLetterUnfit { message_id }.log();
-                                unfit.push(item);
-                            }
-                        }
-                    }
-                    now = failed;
-                    let all_failed = in_all > 0 && now.len() == in_all;
-                    all_failed.then(|| QueueError::refused("a message"))
-                }
+            let now = self.still_ours(open);
+            let tried = now.len();
+            let (sent, error) = match self.copy(dead_letter_queue, &now).await {
+                Ok(sent) => (sent, QueueError::refused("a message")),
+                Err(error) => (vec![Sent::Failed; tried], error),
             };
-            open = now;
+            open = Vec::new();
+            for (item, sent) in now.into_iter().zip(sent) {
+                match sent {
+                    Sent::Accepted => accepted.push(item),
+                    Sent::Failed => open.push(item),
+                    Sent::Unfit => {
+                        let message_id = &item.message.origin_id;
+                        Event::DeadLetterUnfit { message_id }.log();
+                        unfit.push(item);
+                    }
+                }
+            }
+            let takes_nothing = tried > 0 && open.len() == tried;
             open.extend(later);
-            let Some(error) = error else {
+            if !takes_nothing {
                 commit.queue_is_back();
                 backoff.reset();
-                if open.is_empty() {
-                    return Some((accepted, unfit));
-                }
-                continue;
-            };
-            if commit.outlast_queue(&error, &mut backoff).await.is_err() {
-                // What was copied is copied again at the next delivery: twice
-                // in the dead-letter queue, but never lost.
-                open.append(&mut accepted);
-                open.append(&mut unfit);
+            } else if commit.outlast_queue(&error, &mut backoff).await.is_err() {
                 self.hand_back(open).await;
-                return None;
+                break;
             }
         }
+        (accepted, unfit)
     }
 
     /// Copies messages, each at most once; says of each what became of it.

@@ -936,6 +936,25 @@ fn a_host_that_stood_still_dead_letters_nothing_that_is_not_its_own_any_more() {
 }
 
 #[test]
+fn what_is_copied_before_a_stop_is_settled_and_not_copied_again() {
+    let mut schedule = schedule(&[Kind::Rejected; 7]);
+    schedule.faults = all(Call::Send, Fault::Before);
+    schedule.faults[0].2 = Fault::Part;
+    let runtime = paused_runtime();
+    runtime.block_on(async {
+        let world = World::new(&schedule);
+        let ended = live(&world, &schedule, Some(End::Stop(2_000))).await;
+        ended.expect("drains in time");
+        assert_eq!(world.lock().copies, 6);
+        world.lock().faults.clear();
+        live(&world, &schedule, None).await.expect("goes on");
+        check(&world, &schedule).expect("all is well");
+        let state = world.lock();
+        assert_eq!((state.dead_letters.len(), state.copies), (7, 7));
+    });
+}
+
+#[test]
 fn rejected_messages_that_have_nowhere_to_go_are_hidden_ten_a_call() {
     let mut schedule = schedule(&[Kind::Rejected; 30]);
     schedule.dead_letter_queue = false;
