@@ -343,8 +343,6 @@ fn a_host_that_stood_still_for_twice_its_lease_makes_no_second_row() {
     first.wait_until("twice the lease is over", || {
         since.elapsed() > Duration::from_secs(2 * LEASE_SECS)
     });
-    scene.network.resume();
-    first.wake();
     let deletes = || {
         scene
             .fake
@@ -352,6 +350,8 @@ fn a_host_that_stood_still_for_twice_its_lease_makes_no_second_row() {
             .matching(|call| DELETES.contains(&call.operation))
     };
     let before = deletes();
+    scene.network.resume();
+    first.wake();
     first.wait_until("it has deleted once more", || deletes() > before);
     let summary = scene.stop(first);
 
