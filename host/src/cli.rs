@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::event::Event;
 use crate::exit::{Ends, Failure, Kind, failure};
 use crate::output::{Database, STATEMENT_SECS_DEFAULT, Settings, is_table_name};
-use crate::pipeline::{Plan, Shape, Until};
+use crate::pipeline::{DRAIN_SECS_DEFAULT, Plan, Shape, Until};
 use crate::queue::QueueSettings;
 use crate::sandbox::{self, Cache, Isolation, Limits};
 
@@ -177,6 +177,16 @@ pub struct RunArgs {
         default_value_t = 60
     )]
     startup_wait_secs: u64,
+    /// For how long a stop may go on, in seconds; then what is not finished is
+    /// handed back to the queue, which takes 4 seconds at most. With less than
+    /// 20, what an open receive brings later stays hidden for a while.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "ETL_HOST_DRAIN_SECS_MAX",
+        default_value_t = DRAIN_SECS_DEFAULT
+    )]
+    drain_secs_max: u64,
     /// For how long a statement's answer is waited for, in seconds; then it is
     /// cancelled and tried again over a new connection.
     #[arg(
@@ -335,6 +345,7 @@ impl RunArgs {
             create_table: self.create_table,
             event_id: self.event_id,
             startup_wait: Duration::from_secs(self.startup_wait_secs),
+            drain_max: Duration::from_secs(self.drain_secs_max),
             shape: self.shape.checked(sandbox_threads),
         })
     }

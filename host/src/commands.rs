@@ -47,10 +47,13 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
             let admin_addr = cli.run.admin_addr.clone();
             let plan = cli.run.plan()?;
             let runtime = tokio::runtime::Runtime::new().ends_as(Kind::Internal)?;
-            let Some(summary) = runtime.block_on(load(plan, until, output, admin_addr))? else {
-                return Ok(());
-            };
-            show(&summary, output)
+            let summary = runtime.block_on(load(plan, until, output, admin_addr));
+            // A name that does not resolve must not keep a stopped host.
+            runtime.shutdown_background();
+            match summary? {
+                Some(summary) => show(&summary, output),
+                None => Ok(()),
+            }
         }
     }
 }

@@ -73,6 +73,8 @@ pub enum Event<'a> {
         /// The id that the ledger shows.
         message_id: &'a str,
     },
+    /// Messages were handed back at a stop, visible at once.
+    HandedBack(usize),
     /// Messages could not be handed back; they come back when their leases end.
     HandBackFailed {
         /// How many.
@@ -80,6 +82,11 @@ pub enum Event<'a> {
         /// What happened.
         cause: String,
     },
+    /// Leases were over before their messages were copied to the dead-letter
+    /// queue.
+    LeasesOver(usize),
+    /// A drain has taken as long as it may.
+    DrainOver,
     /// Old ledger entries could not be removed.
     PruneFailed(String),
     /// Deletions were given up; the messages come back as duplicates.
@@ -149,6 +156,14 @@ impl Event<'_> {
                 messages,
                 cause, "not handed back; they come back when their leases end"
             ),
+            Self::LeasesOver(messages) => warn!(
+                messages,
+                "not dead-lettered: their leases are over, and they come back by themselves"
+            ),
+            Self::DrainOver => {
+                warn!("stopping takes too long; what is not finished is handed back as it is")
+            }
+            Self::HandedBack(messages) => info!(messages, "handed back unfinished"),
             Self::PruneFailed(cause) => warn!(cause, "old ledger entries are not removed"),
             Self::DeletionsGivenUp(messages) => warn!(
                 messages,

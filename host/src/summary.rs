@@ -60,7 +60,7 @@ impl Counts {
         self.skipped.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Messages were handed back unjudged, at a stop.
+    /// Messages were handed back, because they had to wait or a stop was asked for.
     pub fn handed_back(&self, messages: usize) {
         let messages = messages as u64;
         self.handed_back.fetch_add(messages, Ordering::Relaxed);
@@ -110,7 +110,7 @@ pub struct Summary {
     pub skipped: u64,
     /// Refused, by reason.
     pub rejected: BTreeMap<String, u64>,
-    /// Handed back to the queue unjudged, at a stop.
+    /// Handed back to the queue unfinished, or stored and not yet deleted.
     pub handed_back: u64,
     /// How long it took, in seconds.
     pub seconds: f64,

@@ -115,6 +115,37 @@ fn what_another_host_settled_after_a_lost_lease_is_a_duplicate() {
     scene.assert_settled();
 }
 
+/// I6. With 300 messages in hand an extension is due every 0.7 s, in 30
+/// calls; while they fail the queue is asked few times, and all goes on once
+/// they succeed.
+#[test]
+fn a_queue_that_refuses_extensions_is_asked_seldom() {
+    const MESSAGES: usize = 300;
+    const SECS: u64 = 5;
+    let mut scene = Scene::with_lease("refused", LEASE_SECS);
+    let lock = scene.database.lock("user_logins");
+    let refused = scene.always(EXTENSIONS, Action::Refuse(Refusal::unavailable()));
+    scene.send(MESSAGES);
+    let mut host = scene
+        .host()
+        // No room to receive again what it has lost.
+        .option("--messages-in-work-max", MESSAGES.to_string())
+        .start();
+    host.wait_until("all is taken", || scene.counts().tally.received >= MESSAGES);
+    host.wait_until("leases are lost", || scene.counts().visible > 0);
+    let (since, before) = (Instant::now(), refused.count());
+    host.wait_until("some rounds are over", || {
+        since.elapsed() > Duration::from_secs(SECS)
+    });
+    let asked = refused.count() - before;
+    assert!((1..=50).contains(&asked), "{asked} times in {SECS} s");
+    refused.stop();
+    lock.release();
+    host.wait_until("the queue is empty", || scene.is_empty());
+    scene.stop(host);
+    scene.assert_settled();
+}
+
 /// Case 37. The extension comes after the delete, which it was sent before.
 #[test]
 fn an_extension_that_a_delete_overtakes_does_no_harm() {

@@ -11,7 +11,10 @@
 //! | 31, 32, 33, 35, 37, 38, 40 | `lease` |
 //! | 41–47 | `delete` |
 //! | 10 second signal | `shutdown::a_second_signal_ends_it_at_once` |
-//! | 11 a worker panics | not to be provoked from outside: `a_worker_that_panics_…` in `pipeline/simulation.rs` |
+//! | 8, 9 by when a drain ends, received how often | `a_drain_…` in `pipeline/simulation.rs`, too |
+//! | 11 a worker, or another part, panics | not to be provoked from outside: `a_worker_that_panics_…` and `whatever_part_panics_…` in `pipeline/simulation.rs` |
+//! | 13 somebody else has its messages by then | `a_host_that_stood_still_…` in `pipeline/simulation.rs`, too |
+//! | I6 extensions that are refused | `lease::a_queue_that_refuses_extensions_is_asked_seldom` |
 //! | 27 no such queue, at start-up | `services::a_queue_that_does_not_exist_is_a_configuration_fault` |
 //! | 29 connection refused, at start-up | `services::a_queue_service_that_comes_up_late_is_waited_for` |
 

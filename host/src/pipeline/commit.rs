@@ -141,17 +141,9 @@ impl Commit {
     /// worth tells a poisonous record from a broken database.
     pub(super) async fn company(&mut self, batcher: &Batcher) -> Option<Batch> {
         self.hold.leave(self.holder);
-        let wait = tokio::time::sleep(self.company.next_wait());
-        tokio::pin!(wait);
         tokio::select! {
-            () = &mut wait => None,
-            batch = batcher.next() => {
-                // Nothing more can come: wait, so as not to spin.
-                if batch.deliveries.is_empty() {
-                    wait.await;
-                }
-                Some(batch)
-            }
+            () = self.company.wait() => None,
+            batch = batcher.next() => Some(batch),
         }
     }
 

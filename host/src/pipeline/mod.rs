@@ -7,6 +7,7 @@
 mod batcher;
 mod check;
 mod commit;
+mod drain;
 mod hold;
 mod in_order;
 mod intake;
@@ -18,14 +19,15 @@ mod until_empty;
 mod worker;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 
 pub use check::{Check, Report};
+pub use drain::DRAIN_SECS_DEFAULT;
 pub use start::Plan;
 
-use crate::event::Event;
-use crate::exit::{Failure, Kind, failure};
+use crate::exit::Failure;
 use crate::output::{Committed, Store, TableName};
 use crate::queue::{Budget, DeadLetterQueue, Deleter, Leases, Listener, Queue, Told};
 use crate::sandbox::Judge;
@@ -34,6 +36,7 @@ use crate::summary::Summary;
 use crate::telemetry::Telemetry;
 use batcher::Batcher;
 use commit::Commit;
+use drain::Tasks;
 use hold::{Hold, Holder};
 use intake::Intake;
 use settle::{Kept, Settler};
@@ -88,6 +91,8 @@ pub struct Parts {
     pub event_id: Option<String>,
     /// How much is done at once.
     pub shape: Shape,
+    /// From the wish to stop to the hand-back of what is not finished.
+    pub drain_max: Duration,
 }
 
 /// Runs until the queue is empty or a stop is asked for; then everything taken
@@ -111,6 +116,7 @@ pub async fn run(
         policy,
         event_id,
         shape,
+        drain_max,
     } = parts;
     let hold = Hold::new(telemetry.clone());
     let listener = listener(&telemetry, &hold);
@@ -122,9 +128,13 @@ pub async fn run(
     telemetry.metrics.count_in_flight(move || in_work.in_work());
     let kept = Kept::default();
 
-    let keeper = tokio::spawn(leases.clone().keep(queue.clone()));
-    let (deleter, deletions) = Deleter::new::<Committed>(queue.clone(), listener);
-    let deleter = tokio::spawn(deleter.run());
+    let over = drain::over(shutdown.clone(), drain_max);
+
+    let mut attendants = JoinSet::new();
+    attendants.spawn(leases.clone().keep(queue.clone()));
+    let (deleting, deletions) = Deleter::new::<Committed>(queue.clone(), listener);
+    let mut deleter = JoinSet::new();
+    deleter.spawn(deleting.run(over.clone()));
     let (arrivals, batcher) = Batcher::new(shape.batch_messages_max);
 
     let failing = Arc::default();
@@ -168,6 +178,7 @@ pub async fn run(
                 kept: kept.clone(),
                 telemetry: telemetry.clone(),
                 policy: policy.clone(),
+                stop: shutdown.clone(),
             },
             rules: Arc::clone(&rules),
             metrics: telemetry.metrics.clone(),
@@ -180,7 +191,7 @@ pub async fn run(
     }
     drop(deletions);
 
-    let watcher = (until == Until::Empty).then(|| {
+    if until == Until::Empty {
         let watch = Watch {
             queue: queue.clone(),
             budget: budget.clone(),
@@ -188,27 +199,20 @@ pub async fn run(
             counts: Arc::clone(&telemetry.counts),
             ledger: dead_letter_queue.is_none().then_some(ledger),
         };
-        tokio::spawn(watch.run(switch.clone()))
-    });
+        attendants.spawn(watch.run(switch.clone()));
+    }
 
-    let broken = joined_all(intakes, workers, &switch).await;
-    let given_up = deleter.await;
-    keeper.abort();
-    if let Some(watcher) = watcher {
-        watcher.abort();
-    }
-    match given_up {
-        Ok(0) => {}
-        Ok(messages) => Event::DeletionsGivenUp(messages).log(),
-        Err(_) => return Err(failure(Kind::Internal, "the deleter broke")),
-    }
-    match broken {
-        true => Err(failure(
-            Kind::Internal,
-            "a part of the pipeline broke; what it had taken comes back when its leases end",
-        )),
-        false => Ok(telemetry.counts.summary()),
-    }
+    let tasks = Tasks {
+        intakes,
+        workers,
+        deleter,
+        attendants,
+        leases,
+        queue,
+        telemetry: telemetry.clone(),
+    };
+    tasks.end(&switch, over).await?;
+    Ok(telemetry.counts.summary())
 }
 
 /// Tells what the queue's tasks tell. While nothing can be deleted, nothing more is received: what is stored and
@@ -226,25 +230,4 @@ fn listener(telemetry: &Telemetry, hold: &Hold) -> Listener {
             _ => {}
         }
     })
-}
-
-/// Waits for all tasks. One that panics stops the others in order: what they
-/// have taken is settled, and the program then says that it broke.
-async fn joined_all(
-    mut intakes: JoinSet<()>,
-    mut workers: JoinSet<()>,
-    switch: &StopSwitch,
-) -> bool {
-    let mut broken = false;
-    loop {
-        let joined = tokio::select! {
-            Some(joined) = intakes.join_next() => joined,
-            Some(joined) = workers.join_next() => joined,
-            else => return broken,
-        };
-        if joined.is_err() {
-            broken = true;
-            switch.stop();
-        }
-    }
 }

@@ -12,7 +12,10 @@ use crate::backoff::Backoff;
 use crate::event::Event;
 use crate::message::Message;
 use crate::output::{Committed, Key};
-use crate::queue::{DeadLetterQueue, Deletions, Lease, Queue, QueueError, Sent};
+use crate::queue::{
+    DeadLetterQueue, Deletions, Lease, Queue, QueueError, RECEIVE_MESSAGES_MAX, Released, Sent,
+};
+use crate::shutdown::Shutdown;
 use crate::telemetry::Telemetry;
 use crate::verdict::{Rejection, Verdict};
 
@@ -21,6 +24,8 @@ use crate::verdict::{Rejection, Verdict};
 const KEPT_SECS_FIRST: u64 = 60;
 /// The longest such hiding: a mended component is noticed within the hour.
 const KEPT_SECS_MAX: u64 = 3_600;
+/// Messages of one copying: as many as one call takes.
+const COPIES_AT_A_TIME: usize = RECEIVE_MESSAGES_MAX;
 
 /// What settling needs.
 pub(super) struct Settler {
@@ -31,6 +36,8 @@ pub(super) struct Settler {
     pub(super) telemetry: Telemetry,
     /// The SHA-256 of the component, in hex.
     pub(super) policy: String,
+    /// Whether a stop is asked for.
+    pub(super) stop: Shutdown,
 }
 
 /// Rejected messages that stay in the queue, hidden until a moment.
@@ -64,26 +71,24 @@ impl Settler {
         self.deletions.delete(item.lease, proof);
     }
 
-    /// Messages go back to the queue, unjudged and visible at once.
+    /// Messages go back to the queue, unfinished and visible at once.
     pub(super) async fn hand_back(&self, items: Vec<Item>) {
         self.release(items.into_iter().map(|item| item.lease).collect())
             .await;
     }
 
-    /// Leases end, and their messages are visible at once.
+    /// Leases end, and their messages are visible at once. Once a stop is asked
+    /// for that waits for the end of the drain: an open poll of our own would
+    /// take them again.
     pub(super) async fn release(&self, leases: Vec<Lease>) {
-        if leases.is_empty() {
+        if self.stop.is_requested() {
+            leases.into_iter().for_each(Lease::leave);
             return;
         }
-        let messages = leases.len();
-        match self.queue.release(leases, Duration::ZERO).await {
-            Ok(()) => self.telemetry.counts.handed_back(messages),
-            Err(error) => Event::HandBackFailed {
-                messages,
-                cause: error.to_string(),
-            }
-            .log(),
-        }
+        let leases = leases.into_iter().map(|lease| (lease, Duration::ZERO));
+        let released = self.queue.release(leases.collect()).await;
+        self.telemetry.counts.handed_back(released.done());
+        log_failed(&released);
     }
 
     /// Messages are rejected: copied to the dead-letter queue, entered into the
@@ -99,18 +104,15 @@ impl Settler {
             return in_all;
         };
         let new = items.len();
-        let Some((accepted, unfit)) = self.dead_letter(items, commit).await else {
-            return new;
-        };
+        let (accepted, unfit) = self.dead_letter(items, commit).await;
         let mut left = new;
         for (item, proof) in self.entered(accepted, commit).await {
             self.log(&item, true);
             self.committed(item, proof);
             left -= 1;
         }
-        for (item, _) in self.entered(unfit, commit).await {
-            self.keep(item).await;
-        }
+        let entered = self.entered(unfit, commit).await.into_iter();
+        self.keep(entered.map(|(item, _)| item).collect()).await;
         left
     }
 
@@ -118,7 +120,7 @@ impl Settler {
     /// nothing can be done about it now.
     pub(super) async fn postpone(&self, item: Item) {
         let hidden = Duration::from_secs(KEPT_SECS_FIRST);
-        self.hide(item, hidden).await;
+        self.hide(vec![(item, hidden)]).await;
     }
 
     /// Deletes what has been settled before: another component may have
@@ -139,32 +141,30 @@ impl Settler {
         Some(new)
     }
 
-    /// Gives what the dead-letter queue has taken, and what it cannot take.
-    async fn dead_letter(
-        &self,
-        items: Vec<Item>,
-        commit: &mut Commit,
-    ) -> Option<(Vec<Item>, Vec<Item>)> {
+    /// Gives what the dead-letter queue has taken, and what it cannot take. The
+    /// rest goes back where a stop is asked for while the queue takes nothing:
+    /// what a lost answer has copied of it will be there twice, but never lost.
+    async fn dead_letter(&self, items: Vec<Item>, commit: &mut Commit) -> (Vec<Item>, Vec<Item>) {
         let Some(dead_letter_queue) = &self.dead_letter_queue else {
-            return Some((Vec::new(), items));
+            return (Vec::new(), items);
         };
         let (mut accepted, mut unfit) = (Vec::new(), Vec::new());
+        let mut backoff = Backoff::default();
         let mut open = items;
         while !open.is_empty() {
-            let sent = self.copied(dead_letter_queue, &open, commit).await;
-            let Ok(sent) = sent else {
-                // What was copied is copied again at the next delivery: twice
-                // in the dead-letter queue, but never lost.
-                open.append(&mut accepted);
-                open.append(&mut unfit);
-                self.hand_back(open).await;
-                return None;
+            // One call's worth at a time: what is ours now is copied now.
+            let later = open.split_off(open.len().min(COPIES_AT_A_TIME));
+            let now = self.still_ours(open);
+            let tried = now.len();
+            let (sent, error) = match self.copy(dead_letter_queue, &now).await {
+                Ok(sent) => (sent, QueueError::refused("a message")),
+                Err(error) => (vec![Sent::Failed; tried], error),
             };
-            let mut failed = Vec::new();
-            for (item, sent) in open.into_iter().zip(sent) {
+            open = Vec::new();
+            for (item, sent) in now.into_iter().zip(sent) {
                 match sent {
                     Sent::Accepted => accepted.push(item),
-                    Sent::Failed => failed.push(item),
+                    Sent::Failed => open.push(item),
                     Sent::Unfit => {
                         let message_id = &item.message.origin_id;
                         Event::DeadLetterUnfit { message_id }.log();
@@ -172,35 +172,42 @@ impl Settler {
                     }
                 }
             }
-            open = failed;
+            let takes_nothing = tried > 0 && open.len() == tried;
+            open.extend(later);
+            if !takes_nothing {
+                commit.queue_is_back();
+                backoff.reset();
+            } else if commit.outlast_queue(&error, &mut backoff).await.is_err() {
+                self.hand_back(open).await;
+                break;
+            }
         }
-        Some((accepted, unfit))
+        (accepted, unfit)
     }
 
-    /// Copies messages until the dead-letter queue has taken at least one, or
-    /// said that it cannot.
-    async fn copied(
+    /// Copies messages, each at most once; says of each what became of it.
+    async fn copy(
         &self,
         dead_letter_queue: &DeadLetterQueue,
         items: &[Item],
-        commit: &mut Commit,
-    ) -> Result<Vec<Sent>, Stop> {
+    ) -> Result<Vec<Sent>, QueueError> {
         let rejected: Vec<(&Message, &Rejection)> = items
             .iter()
             .filter_map(|item| Some((&item.message, rejection(item)?)))
             .collect();
-        let mut backoff = Backoff::default();
-        loop {
-            let error = match dead_letter_queue.send(&rejected, &self.policy).await {
-                Ok(sent) if sent.iter().any(|sent| *sent != Sent::Failed) => {
-                    commit.queue_is_back();
-                    return Ok(sent);
-                }
-                Ok(_) => QueueError::refused("a message"),
-                Err(error) => error,
-            };
-            commit.outlast_queue(&error, &mut backoff).await?;
+        dead_letter_queue.send(&rejected, &self.policy).await
+    }
+
+    /// Lets go of messages whose leases are over, because this host was
+    /// suspended or could not extend them: they come back, if nobody has taken
+    /// them yet, and each copy that is made nevertheless is one too many.
+    fn still_ours(&self, mut items: Vec<Item>) -> Vec<Item> {
+        let in_all = items.len();
+        items.retain_mut(|item| !item.lease.ends_if_over());
+        if items.len() < in_all {
+            Event::LeasesOver(in_all - items.len()).log();
         }
+        items
     }
 
     /// Enters rejections into the ledger.
@@ -217,26 +224,33 @@ impl Settler {
         }
     }
 
-    /// Leaves a rejected message in the queue, hidden for longer each time.
-    async fn keep(&self, item: Item) {
-        self.log(&item, false);
-        if let Some(rejection) = rejection(&item) {
-            self.telemetry.rejected(&rejection.reason);
+    /// Leaves rejected messages in the queue, hidden for longer each time.
+    async fn keep(&self, items: Vec<Item>) {
+        let mut hidden = Vec::new();
+        for item in items {
+            self.log(&item, false);
+            if let Some(rejection) = rejection(&item) {
+                self.telemetry.rejected(&rejection.reason);
+            }
+            let doublings = item.receive_count.saturating_sub(1).min(16);
+            let secs = (KEPT_SECS_FIRST << doublings).min(KEPT_SECS_MAX);
+            hidden.push((item, Duration::from_secs(secs)));
         }
-        let doublings = item.receive_count.saturating_sub(1).min(16);
-        let hidden = Duration::from_secs((KEPT_SECS_FIRST << doublings).min(KEPT_SECS_MAX));
-        self.hide(item, hidden).await;
+        self.hide(hidden).await;
     }
 
-    async fn hide(&self, item: Item, hidden: Duration) {
-        match self.queue.release(vec![item.lease], hidden).await {
-            Ok(()) => self.kept.hide(item.message.queue_id, hidden),
-            Err(error) => Event::HandBackFailed {
-                messages: 1,
-                cause: error.to_string(),
+    async fn hide(&self, items: Vec<(Item, Duration)>) {
+        let (ids, leases): (Vec<_>, Vec<_>) = items
+            .into_iter()
+            .map(|(item, hidden)| ((item.message.queue_id, hidden), (item.lease, hidden)))
+            .unzip();
+        let released = self.queue.release(leases).await;
+        for ((queue_id, hidden), done) in ids.into_iter().zip(&released.each) {
+            if *done {
+                self.kept.hide(queue_id, hidden);
             }
-            .log(),
         }
+        log_failed(&released);
     }
 
     fn log(&self, item: &Item, dead_lettered: bool) {
@@ -249,6 +263,21 @@ impl Settler {
             }
             .log();
         }
+    }
+}
+
+/// Logs for how many messages the queue has not done what it was told.
+pub(super) fn log_failed(released: &Released) {
+    if released.failed > 0 {
+        let no_words = || "not answered, or refused for now".to_owned();
+        Event::HandBackFailed {
+            messages: released.failed,
+            cause: released
+                .error
+                .as_ref()
+                .map_or_else(no_words, ToString::to_string),
+        }
+        .log();
     }
 }
 

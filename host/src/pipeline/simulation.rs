@@ -12,9 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, advance, sleep, timeout};
 
-use super::{Parts, Shape, Until, run};
+use super::{DRAIN_SECS_DEFAULT, Parts, Shape, Until, run};
 use crate::message::{Fifo, Message};
 use crate::output::{Committed, DatabaseError, Decision, Entry, Key, Reply, Store, TableName};
 use crate::queue::{
@@ -28,10 +28,13 @@ use crate::verdict::{Reason, Verdict};
 
 /// Within this much simulated time everything must have recovered by itself.
 const RECOVERY_SECS_MAX: u64 = 6 * 3_600;
-/// After a stop is asked for, within this much everything must have ended.
-const DRAIN_SECS_MAX: u64 = 120;
+/// After a stop is asked for, within this much everything must have ended:
+/// what orchestrators give.
+const DRAIN_SECS_MAX: u64 = 30;
 /// The queue's visibility timeout.
 const VISIBILITY_SECS: u64 = 30;
+/// For how long a host stands still: twice the lease.
+const STAND_STILL_SECS: u64 = 2 * VISIBILITY_SECS;
 /// Messages in work at most.
 const IN_WORK_MAX: usize = 40;
 
@@ -60,6 +63,11 @@ enum Fault {
     Part,
     /// The environment is at fault.
     Environment,
+    /// The whole host stands still for twice the lease before the call goes
+    /// on. Meanwhile somebody else takes what is visible again, and dies.
+    StandStill,
+    /// The host's own code breaks.
+    Panic,
 }
 
 /// The calls that faults befall.
@@ -70,6 +78,7 @@ enum Call {
     Hide,
     Send,
     Write,
+    Settled,
     Look,
 }
 
@@ -113,6 +122,8 @@ struct State {
     /// The ids of messages whose rows are in the table, in order.
     rows: Vec<String>,
     dead_letters: HashSet<String>,
+    /// How many copies the dead-letter queue was given.
+    copies: usize,
     violations: Vec<String>,
     in_flight_max: usize,
 }
@@ -157,13 +168,21 @@ impl World {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a call; gives the fault that befalls it.
-    fn befall(&self, call: Call) -> Option<Fault> {
-        let mut state = self.lock();
-        let number = state.calls.entry(call).or_default();
-        let this = *number;
-        *number += 1;
-        state.faults.get(&call)?.get(&this).copied()
+    /// Counts a call; gives the fault that befalls it, of those that leave the
+    /// host able to learn of it.
+    async fn befall(&self, call: Call) -> Option<Fault> {
+        let fault = self.lock().fault(call);
+        match fault {
+            Some(Fault::Panic) => panic!("as the test asked"),
+            Some(Fault::StandStill) => {
+                advance(Duration::from_secs(STAND_STILL_SECS)).await;
+                self.lock().taken_by_another();
+                // The other tasks wake up first.
+                sleep(Duration::from_secs(1)).await;
+                None
+            }
+            _ => fault,
+        }
     }
 
     /// A call to the queue, with what befalls it.
@@ -174,7 +193,7 @@ impl World {
     ) -> Result<T, QueueError> {
         sleep(Duration::from_millis(5)).await;
         let lost = || QueueError::refused("anything");
-        match self.befall(call) {
+        match self.befall(call).await {
             None => Ok(effect(&mut self.lock(), false)),
             Some(Fault::Part) => Ok(effect(&mut self.lock(), true)),
             Some(Fault::After) => {
@@ -186,12 +205,29 @@ impl World {
                 sleep(Duration::from_secs(8)).await;
                 Err(lost())
             }
-            Some(Fault::Before | Fault::Environment) => Err(lost()),
+            Some(_) => Err(lost()),
         }
     }
 }
 
 impl State {
+    fn fault(&mut self, call: Call) -> Option<Fault> {
+        let number = self.calls.entry(call).or_default();
+        let this = *number;
+        *number += 1;
+        self.faults.get(&call)?.get(&this).copied()
+    }
+
+    fn taken_by_another(&mut self) {
+        let now = Instant::now();
+        let messages = self.messages.iter_mut();
+        for message in messages.filter(|m| !m.deleted && m.visible_at <= now) {
+            self.handles += 1;
+            message.handle = self.handles;
+            message.visible_at = now + Duration::from_secs(VISIBILITY_SECS);
+        }
+    }
+
     fn receive(&mut self, visibility: Duration, twice: bool) -> Received {
         let now = Instant::now();
         let mut received = Received::default();
@@ -381,6 +417,7 @@ impl DeadLetterCalls for World {
         Box::pin(async move {
             self.asked(Call::Send, |state, part| {
                 for letter in &letters[usize::from(part)..] {
+                    state.copies += 1;
                     state.dead_letters.insert(letter.message.origin_id.clone());
                 }
                 failed_first(part)
@@ -416,7 +453,7 @@ impl Store for World {
             .collect();
         Box::pin(async move {
             sleep(Duration::from_millis(3)).await;
-            match self.befall(Call::Write) {
+            match self.befall(Call::Write).await {
                 None => self.lock().write(&entries),
                 Some(Fault::Before) => Err(DatabaseError::simulated(None)),
                 Some(Fault::After) => {
@@ -429,12 +466,16 @@ impl Store for World {
                     sleep(Duration::from_secs(30)).await;
                     Err(DatabaseError::simulated(None))
                 }
+                Some(Fault::StandStill | Fault::Panic) => unreachable!("befallen"),
             }
         })
     }
 
     fn settled<'a>(&'a mut self, keys: &'a [Key]) -> Reply<'a, Vec<Option<Committed>>> {
         Box::pin(async move {
+            if self.befall(Call::Settled).await.is_some() {
+                return Err(DatabaseError::simulated(None));
+            }
             let state = self.lock();
             let settled = keys.iter().map(|key| {
                 let outcome = state.ledger.get(key).map(|(outcome, _)| *outcome);
@@ -508,6 +549,7 @@ fn parts(world: &World, schedule: &Schedule) -> Parts {
             bytes_in_work_max: 64 << 20,
             ledger_days: 28,
         },
+        drain_max: Duration::from_secs(DRAIN_SECS_DEFAULT),
     }
 }
 
@@ -532,6 +574,7 @@ async fn live(world: &World, schedule: &Schedule, end: Option<End>) -> Result<()
                 sleep(Duration::from_millis(ms)).await;
                 switch.stop();
                 sleep(Duration::from_secs(DRAIN_SECS_MAX)).await;
+                sleep(schedule.stands_still()).await;
             };
             tokio::select! {
                 _ = host => Ok(()),
@@ -574,6 +617,15 @@ fn simulate(schedule: &Schedule) -> Result<(), String> {
     Ok(())
 }
 
+impl Schedule {
+    /// For how long the host stands still in all.
+    fn stands_still(&self) -> Duration {
+        let times = self.faults.iter();
+        let times = times.filter(|(_, _, fault)| *fault == Fault::StandStill);
+        Duration::from_secs(STAND_STILL_SECS) * times.count() as u32
+    }
+}
+
 impl State {
     /// Each runtime's clock begins anew: what is hidden stays hidden for its
     /// whole timeout, which is the worst case.
@@ -609,7 +661,12 @@ fn check(world: &World, schedule: &Schedule) -> Result<(), String> {
         .iter()
         .filter(|(call, ..)| *call == Call::Receive);
     let in_work = IN_WORK_MAX * (schedule.ends.len() + 1);
-    if state.in_flight_max > in_work + kept + 10 * lost.count() {
+    // Or what somebody else holds, who took it while the host stood still.
+    let elsewhere = match schedule.stands_still() {
+        Duration::ZERO => 0,
+        _ => schedule.messages.len(),
+    };
+    if state.in_flight_max > in_work + kept + elsewhere + 10 * lost.count() {
         return Err(format!("I6: {} messages in flight", state.in_flight_max));
     }
     if schedule.fifo {
@@ -654,6 +711,7 @@ fn schedules() -> impl Strategy<Value = Schedule> {
         Just(Fault::Hang),
         Just(Fault::Part),
         Just(Fault::Environment),
+        Just(Fault::StandStill),
     ];
     let call = prop_oneof![
         Just(Call::Receive),
@@ -661,6 +719,7 @@ fn schedules() -> impl Strategy<Value = Schedule> {
         Just(Call::Hide),
         Just(Call::Send),
         Just(Call::Write),
+        Just(Call::Settled),
         Just(Call::Look),
     ];
     let end = prop_oneof![
@@ -745,6 +804,170 @@ fn a_worker_that_panics_ends_the_host_which_says_so_and_loses_nothing() {
         live(&world, &schedule, None).await.expect("goes on");
         check(&world, &schedule).expect("all is well");
         assert_eq!(world.lock().rows.len(), 20);
+    });
+}
+
+/// The first so many of these calls, each with this fault.
+fn all(call: Call, fault: Fault) -> Vec<(Call, u32, Fault)> {
+    (0..1_000).map(|number| (call, number, fault)).collect()
+}
+
+/// A part panics in its first call; the others go on, but for the writes, so
+/// that leases have to be extended.
+#[test]
+fn whatever_part_panics_the_host_drains_and_says_so() {
+    for part in [Call::Receive, Call::Hide, Call::Delete, Call::Look] {
+        let mut schedule = schedule(&[Kind::Good; 20]);
+        schedule.faults.push((part, 0, Fault::Panic));
+        if part == Call::Hide {
+            schedule.faults.extend(all(Call::Write, Fault::Environment));
+        }
+        let runtime = paused_runtime();
+        runtime.block_on(async {
+            let world = World::new(&schedule);
+            let telemetry = Telemetry::new(Duration::from_secs(VISIBILITY_SECS));
+            let host = run(
+                parts(&world, &schedule),
+                Until::Empty,
+                shutdown(),
+                telemetry,
+            );
+            let ended = timeout(Duration::from_secs(2 * VISIBILITY_SECS), host).await;
+            let failure = ended.unwrap_or_else(|_| panic!("{part:?} went unnoticed"));
+            let kind = failure.expect_err("it broke").kind();
+            assert_eq!(kind, crate::exit::Kind::Internal, "{part:?}");
+            world.lock().faults.clear();
+            live(&world, &schedule, None).await.expect("goes on");
+            check(&world, &schedule).expect("all is well");
+            assert_eq!(world.lock().rows.len(), 20, "{part:?}");
+        });
+    }
+}
+
+/// Stops a host and shows, of each message that is left, how often it was
+/// received, and whether it is visible at once. Then the next one does the rest.
+fn stopped(schedule: &Schedule, after_ms: u64) -> Vec<(u32, bool)> {
+    let runtime = paused_runtime();
+    runtime.block_on(async {
+        let world = World::new(schedule);
+        let ended = live(&world, schedule, Some(End::Stop(after_ms))).await;
+        ended.expect("drains in time");
+        let now = Instant::now();
+        let left = {
+            let mut state = world.lock();
+            state.faults.clear();
+            let left = state.messages.iter().filter(|m| !m.deleted);
+            left.map(|m| (m.receive_count, m.visible_at <= now))
+                .collect()
+        };
+        live(&world, schedule, None).await.expect("goes on");
+        check(&world, schedule).expect("all is well");
+        assert_eq!(world.lock().rows.len(), schedule.messages.len());
+        left
+    })
+}
+
+/// What is handed back is not taken again by the polls that are still open.
+#[test]
+fn a_drain_without_a_database_hands_back_what_was_received_once() {
+    for fifo in [false, true] {
+        let mut schedule = schedule(&[Kind::Good; 20]);
+        schedule.fifo = fifo;
+        schedule.faults = all(Call::Write, Fault::Environment);
+        let left = stopped(&schedule, 20);
+        // Of a group ten are given out at a time.
+        let expected = if fifo { 10 } else { 20 };
+        let received = left.iter().filter(|(received, _)| *received == 1);
+        assert_eq!(received.count(), expected, "{left:?}");
+        assert!(
+            left.iter()
+                .all(|(received, visible)| *received <= 1 && *visible)
+        );
+    }
+}
+
+#[test]
+fn a_drain_before_a_black_hole_hands_everything_back_in_time() {
+    let mut schedule = schedule(&[Kind::Good; 30]);
+    schedule.faults = all(Call::Write, Fault::Hang);
+    assert_eq!(stopped(&schedule, 2_000), [(1, true); 30]);
+}
+
+#[test]
+fn a_drain_whose_deletes_fail_hands_everything_back_in_time() {
+    for fault in [Fault::Before, Fault::Hang] {
+        let mut schedule = schedule(&[Kind::Good; 30]);
+        schedule.faults = all(Call::Delete, fault);
+        assert_eq!(stopped(&schedule, 2_000), [(1, true); 30], "{fault:?}");
+    }
+}
+
+#[test]
+fn a_drain_ends_although_a_record_cannot_be_told_from_a_broken_database() {
+    let schedule = schedule(&[Kind::Poison]);
+    let runtime = paused_runtime();
+    runtime.block_on(async {
+        let world = World::new(&schedule);
+        let began = Instant::now();
+        let ended = live(&world, &schedule, Some(End::Stop(2_000))).await;
+        ended.expect("drains in time");
+        assert!(
+            began.elapsed() < Duration::from_secs(5),
+            "nothing to wait for"
+        );
+        assert!(world.lock().messages[0].visible_at <= Instant::now());
+    });
+}
+
+/// Its messages are with somebody else by then, and come back later.
+#[test]
+fn a_host_that_stood_still_dead_letters_nothing_that_is_not_its_own_any_more() {
+    let mut schedule = schedule(&[Kind::Rejected; 20]);
+    schedule.faults = vec![(Call::Settled, 0, Fault::StandStill)];
+    let runtime = paused_runtime();
+    runtime.block_on(async {
+        let world = World::new(&schedule);
+        live(&world, &schedule, None).await.expect("ends by itself");
+        check(&world, &schedule).expect("all is well");
+        let state = world.lock();
+        assert_eq!((state.dead_letters.len(), state.copies), (20, 20));
+        assert!(state.messages.iter().all(|message| message.deleted));
+    });
+}
+
+#[test]
+fn what_is_copied_before_a_stop_is_settled_and_not_copied_again() {
+    let mut schedule = schedule(&[Kind::Rejected; 7]);
+    schedule.faults = all(Call::Send, Fault::Before);
+    schedule.faults[0].2 = Fault::Part;
+    let runtime = paused_runtime();
+    runtime.block_on(async {
+        let world = World::new(&schedule);
+        let ended = live(&world, &schedule, Some(End::Stop(2_000))).await;
+        ended.expect("drains in time");
+        assert_eq!(world.lock().copies, 6);
+        world.lock().faults.clear();
+        live(&world, &schedule, None).await.expect("goes on");
+        check(&world, &schedule).expect("all is well");
+        let state = world.lock();
+        assert_eq!((state.dead_letters.len(), state.copies), (7, 7));
+    });
+}
+
+#[test]
+fn rejected_messages_that_have_nowhere_to_go_are_hidden_ten_a_call() {
+    let mut schedule = schedule(&[Kind::Rejected; 30]);
+    schedule.dead_letter_queue = false;
+    let runtime = paused_runtime();
+    runtime.block_on(async {
+        let world = World::new(&schedule);
+        live(&world, &schedule, None).await.expect("ends by itself");
+        check(&world, &schedule).expect("all is well");
+        let calls = world.lock().calls[&Call::Hide];
+        // Batches are of seven here.
+        assert!((5..=8).contains(&calls), "{calls} calls for 30 messages");
+        let state = world.lock();
+        assert!(state.messages.iter().all(|m| m.visible_at > Instant::now()));
     });
 }
 

@@ -50,6 +50,8 @@ pub struct Plan {
     pub event_id: Option<String>,
     /// For how long a service is waited for.
     pub startup_wait: Duration,
+    /// For how long a drain may go on.
+    pub drain_max: Duration,
     /// How much is done at once.
     pub shape: Shape,
 }
@@ -124,6 +126,7 @@ impl Plan {
             policy: digest.to_string(),
             event_id: self.event_id,
             shape: self.shape,
+            drain_max: self.drain_max,
         })
     }
 

@@ -77,12 +77,14 @@ impl Worker {
                 false => self.commit.company(&self.batcher).await,
             };
             let (deliveries, groups) = match batch {
+                // Nothing more can come, so nothing will tell any more.
+                Some(batch) if batch.deliveries.is_empty() => {
+                    self.settler.hand_back(carried).await;
+                    break;
+                }
                 Some(batch) => (batch.deliveries, Some(batch.groups)),
                 None => (Vec::new(), None),
             };
-            if deliveries.is_empty() && carried.is_empty() {
-                break;
-            }
             let items = self.judge(deliveries).await;
             if self.rules.fifo {
                 in_order::finish(items, &self.batcher, &mut self.commit, &self.settler).await;

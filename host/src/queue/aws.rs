@@ -132,10 +132,12 @@ impl AwsQueue {
     }
 }
 
-fn client(config: &SdkConfig, attempt_max: Duration) -> Client {
+/// A client whose calls take no longer than this, the SDK's own retries
+/// included (three tries, of which a throttled or failed one comes back soon).
+fn client(config: &SdkConfig, call_max: Duration) -> Client {
     let timeouts = TimeoutConfig::builder()
-        .connect_timeout(attempt_max.min(Duration::from_secs(CONNECT_SECS_MAX)))
-        .operation_attempt_timeout(attempt_max)
+        .connect_timeout(call_max.min(Duration::from_secs(CONNECT_SECS_MAX)))
+        .operation_timeout(call_max)
         .build();
     let config = aws_sdk_sqs::config::Builder::from(config).timeout_config(timeouts);
     Client::from_conf(config.build())

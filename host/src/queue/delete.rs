@@ -5,15 +5,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, timeout_at};
 
 use super::calls::BATCH_ENTRIES_MAX;
 use super::client::Queue;
 use super::error::QueueError;
 use super::lease::{Lease, Receipt};
+use super::release::Unfinished;
 use super::told::{Listener, Told};
 use crate::backoff::Backoff;
+use crate::shutdown::Shutdown;
 
 /// How long an incomplete batch waits for more.
 const LINGER_MS: u64 = 20;
@@ -62,6 +64,8 @@ impl<P> Deletions<P> {
 /// Deletes what it is asked to, until nobody can ask any more.
 pub struct Deleter {
     receipts: mpsc::UnboundedReceiver<Receipt>,
+    /// What has come in of the next call.
+    batch: Vec<Receipt>,
     worker: Arc<Calls>,
 }
 
@@ -90,53 +94,112 @@ impl Deleter {
             asked,
             failures: Mutex::new(0),
         });
-        (Self { receipts, worker }, deletions)
+        let deleter = Self {
+            receipts,
+            batch: Vec::new(),
+            worker,
+        };
+        (deleter, deletions)
     }
 
     /// Runs until every `Deletions` is dropped and all is deleted, or given up
-    /// because the lease is over. Gives how many were given up: their messages
-    /// come back and are found to be duplicates.
-    pub async fn run(mut self) -> u64 {
+    /// because the lease is over. Once `over` is asked for, nothing more is
+    /// tried.
+    pub async fn run(mut self, over: Shutdown) -> Undeleted {
         let mut calls = JoinSet::new();
-        let mut given_up = 0;
-        while let Some(batch) = self.next_batch().await {
-            while calls.len() >= DELETERS_MAX {
-                given_up += joined(calls.join_next().await);
-            }
-            let worker = Arc::clone(&self.worker);
-            calls.spawn(async move { worker.delete(batch).await });
+        let mut undeleted = Undeleted::default();
+        loop {
+            let batch = tokio::select! {
+                Some(joined) = calls.join_next() => {
+                    undeleted.add(joined);
+                    continue;
+                }
+                batch = self.next_batch(), if calls.len() < DELETERS_MAX => batch,
+            };
+            let Some(batch) = batch else { break };
+            let (worker, over) = (Arc::clone(&self.worker), over.clone());
+            calls.spawn(async move { worker.delete(batch, over).await });
         }
-        while !calls.is_empty() {
-            given_up += joined(calls.join_next().await);
+        while let Some(joined) = calls.join_next().await {
+            undeleted.add(joined);
         }
-        given_up
+        undeleted
     }
 
+    /// The next batch; none once nobody can ask any more. Safe to cancel: what
+    /// has come in is kept.
     async fn next_batch(&mut self) -> Option<Vec<Receipt>> {
-        let mut batch = Vec::with_capacity(BATCH_ENTRIES_MAX);
-        if self.receipts.recv_many(&mut batch, BATCH_ENTRIES_MAX).await == 0 {
+        let Self {
+            receipts, batch, ..
+        } = self;
+        if batch.is_empty() && receipts.recv_many(batch, BATCH_ENTRIES_MAX).await == 0 {
             return None;
         }
         let linger = Instant::now() + Duration::from_millis(LINGER_MS);
         while batch.len() < BATCH_ENTRIES_MAX {
             let room = BATCH_ENTRIES_MAX - batch.len();
-            match timeout_at(linger, self.receipts.recv_many(&mut batch, room)).await {
+            match timeout_at(linger, receipts.recv_many(batch, room)).await {
                 Ok(1..) => {}
                 Ok(0) | Err(_) => break,
             }
         }
-        Some(batch)
+        Some(std::mem::take(batch))
     }
 }
 
-fn joined(joined: Option<Result<u64, tokio::task::JoinError>>) -> u64 {
-    joined.map_or(0, |joined| joined.unwrap_or(1))
+/// Messages that are committed and not deleted: they come back and are found
+/// to be duplicates.
+#[derive(Default)]
+pub struct Undeleted {
+    /// How many were given up, because their leases are over.
+    pub given_up: u64,
+    /// What is still ours.
+    unfinished: Vec<Receipt>,
+}
+
+impl Undeleted {
+    /// What can still be handed back.
+    pub fn unfinished(self) -> Unfinished {
+        Unfinished::new(self.unfinished.into_iter().map(|receipt| receipt.handle))
+    }
+
+    fn add(&mut self, joined: Result<Undeleted, JoinError>) {
+        match joined {
+            Ok(more) => {
+                self.given_up += more.given_up;
+                self.unfinished.extend(more.unfinished);
+            }
+            // It broke in a task; the deleter must not go on.
+            Err(broken) => {
+                if let Ok(panic) = broken.try_into_panic() {
+                    std::panic::resume_unwind(panic);
+                }
+            }
+        }
+    }
 }
 
 impl Calls {
-    /// Deletes up to ten messages; gives how many were given up.
-    async fn delete(&self, mut batch: Vec<Receipt>) -> u64 {
+    /// Deletes up to ten messages, until `over` is asked for.
+    async fn delete(&self, batch: Vec<Receipt>, mut over: Shutdown) -> Undeleted {
         let mut given_up = 0;
+        let mut unfinished = batch;
+        // What a call that is cut short has done shows when it is done again.
+        tokio::select! {
+            biased;
+            () = over.requested() => {}
+            () = self.try_to_delete(&mut unfinished, &mut given_up) => {
+                given_up += unfinished.drain(..).len() as u64;
+            }
+        }
+        Undeleted {
+            given_up,
+            unfinished,
+        }
+    }
+
+    /// Takes out of the batch what is deleted, and what the queue refuses.
+    async fn try_to_delete(&self, batch: &mut Vec<Receipt>, refused: &mut u64) {
         let mut backoff = Backoff::default();
         let mut tries_after_lease = 0;
         loop {
@@ -151,16 +214,14 @@ impl Calls {
                 (self.listener)(Told::DeleteFailed(failed));
             }
             if let Ok(failures) = answer {
-                let mut kept = Vec::new();
-                for (position, receipt) in batch.into_iter().enumerate() {
+                for (position, receipt) in std::mem::take(batch).into_iter().enumerate() {
                     match failures.iter().find(|failure| failure.position == position) {
                         None => self.deleted(receipt),
                         // A handle that is refused will be refused again.
-                        Some(failure) if failure.refused => given_up += 1,
-                        Some(_) => kept.push(receipt),
+                        Some(failure) if failure.refused => *refused += 1,
+                        Some(_) => batch.push(receipt),
                     }
                 }
-                batch = kept;
             }
             let now = Instant::now();
             if batch.iter().all(|receipt| receipt.deadline <= now) {
@@ -169,7 +230,7 @@ impl Calls {
             let goes_on = self.in_trouble() && self.is_asked();
             let has_tried = tries_after_lease > TRIES_AFTER_LEASE_MAX && !goes_on;
             if batch.is_empty() || has_tried {
-                return given_up + batch.len() as u64;
+                return;
             }
             self.wait(&mut backoff).await;
         }

@@ -8,19 +8,17 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use rand::Rng;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::budget::Permit;
-use super::calls::BATCH_ENTRIES_MAX;
 use super::client::Queue;
 use super::error::QueueError;
+use super::hide::{Begin, Change, Changed};
+use super::release::Unfinished;
 use super::timing::Timing;
 use super::told::{Listener, Told};
 
-/// Extension calls at a time, so that ten thousand leases cannot fall behind:
-/// at 50 ms a call, 16 callers extend 3,200 messages a second.
-const EXTENDERS_MAX: usize = 16;
 /// The leases of all messages in work.
 #[derive(Clone)]
 pub struct Leases {
@@ -45,7 +43,7 @@ struct Entry {
 /// One message's lease. Dropping it lets it run out: the message comes back.
 pub struct Lease {
     id: String,
-    table: Table,
+    leases: Leases,
     permit: Option<Permit>,
     ended: bool,
 }
@@ -59,11 +57,10 @@ pub(super) struct Receipt {
 }
 
 /// A lease to be extended.
-#[derive(Clone)]
 struct Due {
     id: String,
-    handle: String,
-    by: Duration,
+    change: Change,
+    deadline: Instant,
 }
 
 impl Leases {
@@ -97,7 +94,7 @@ impl Leases {
         table.insert(id.to_owned(), entry);
         known.is_none().then(|| Lease {
             id: id.to_owned(),
-            table: Arc::clone(&self.table),
+            leases: self.clone(),
             permit: Some(permit),
             ended: false,
         })
@@ -108,26 +105,45 @@ impl Leases {
     pub async fn keep(self, queue: Queue) {
         let mut ticks = interval(self.timing.extension_tick);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut begin = Begin::AtOnce;
         loop {
             ticks.tick().await;
-            self.extend_due(&queue).await;
+            if begin == Begin::Carefully {
+                // Many hosts that fail together must not ask together.
+                let most = self.timing.extension_tick / 2;
+                let wait = rand::rng().random_range(Duration::ZERO..=most);
+                sleep(wait).await;
+            }
+            begin = match self.extend_due(&queue, begin).await {
+                Ok(()) => Begin::AtOnce,
+                Err(_) => Begin::Carefully,
+            };
         }
     }
 
-    async fn extend_due(&self, queue: &Queue) {
-        let due = self.due(Instant::now());
-        let mut chunks = due.chunks(BATCH_ENTRIES_MAX);
-        let mut extenders = JoinSet::new();
-        loop {
-            while extenders.len() < EXTENDERS_MAX
-                && let Some(chunk) = chunks.next()
-            {
-                let (leases, queue, chunk) = (self.clone(), queue.clone(), chunk.to_vec());
-                extenders.spawn(async move { leases.extend(&queue, &chunk).await });
+    /// Extends what is due, each once. What fails is due again at the next tick.
+    async fn extend_due(&self, queue: &Queue, begin: Begin) -> Result<(), QueueError> {
+        let due = self.due(Instant::now()).into_iter();
+        let (ids, changes): (Vec<String>, Vec<Change>) =
+            due.map(|due| (due.id, due.change)).unzip();
+        let extend = |place: usize, changed| {
+            if let Changed::At(asked) = changed {
+                self.extended(&ids[place], &changes[place], asked);
             }
-            if extenders.join_next().await.is_none() {
-                return;
-            }
+        };
+        queue.hide(&changes, begin, extend).await
+    }
+
+    /// A lease that was over when its extension was asked for stays lost,
+    /// whatever the queue says: the message may be with somebody else, and a
+    /// handle of before may "succeed" and do nothing.
+    fn extended(&self, id: &str, (handle, by): &Change, asked: Instant) {
+        (self.listener)(Told::Extended(1));
+        if let Some(entry) = lock(&self.table).get_mut(id)
+            && entry.handle == *handle
+            && entry.deadline > asked
+        {
+            entry.deadline = entry.deadline.max(asked + *by);
         }
     }
 
@@ -146,49 +162,35 @@ impl Leases {
             if entry.deadline < due_by && now + by > entry.deadline.max(now) {
                 due.push(Due {
                     id: id.clone(),
-                    handle: entry.handle.clone(),
-                    by,
+                    change: (entry.handle.clone(), by),
+                    deadline: entry.deadline,
                 });
             }
         }
         if lost > 0 {
             (self.listener)(Told::Lost(lost));
         }
+        // Where not all can be extended, the most urgent are; what is lost
+        // already has the least to lose.
+        due.sort_by_key(|due| (due.deadline <= now, due.deadline));
         due
     }
 
-    /// Extends up to ten leases. What fails is due again at the next tick.
-    async fn extend(&self, queue: &Queue, due: &[Due]) {
-        let asked = Instant::now();
-        let entries: Vec<(&str, Duration)> = due
-            .iter()
-            .map(|due| (due.handle.as_str(), due.by))
-            .collect();
-        let Ok(failures) = queue.calls.hide(&entries).await else {
-            return;
-        };
-        (self.listener)(Told::Extended(due.len() - failures.len().min(due.len())));
-        let mut table = lock(&self.table);
-        for (position, due) in due.iter().enumerate() {
-            let failed = failures.iter().any(|failure| failure.position == position);
-            if let Some(entry) = table.get_mut(&due.id)
-                && !failed
-                && entry.handle == due.handle
-            {
-                entry.deadline = entry.deadline.max(asked + due.by);
-                entry.lost = false;
-            }
-        }
+    /// Takes all leases that are left out of the table: the queue is told of
+    /// them, and nobody else can end them any more.
+    pub fn unfinished(&self) -> Unfinished {
+        let entries = std::mem::take(&mut *lock(&self.table));
+        Unfinished::new(entries.into_values().map(|entry| entry.handle))
     }
 }
 
 impl Lease {
     /// Ends the lease for good, with the newest handle. None where it is
-    /// unknown, which does not happen while a lease lives.
+    /// unknown: all that was left has been taken (see `Leases::unfinished`).
     pub(super) fn end(mut self) -> Option<Receipt> {
-        let entry = lock(&self.table).remove(&self.id)?;
         // From here on the id may be a later delivery's.
         self.ended = true;
+        let entry = lock(&self.leases.table).remove(&self.id)?;
         Some(Receipt {
             handle: entry.handle,
             taken: entry.taken,
@@ -196,12 +198,37 @@ impl Lease {
             permit: self.permit.take(),
         })
     }
+
+    /// Leaves the message to the end of the run, which hands it back; the lease
+    /// is extended until then.
+    pub fn leave(mut self) {
+        self.ended = true;
+    }
+
+    /// Ends the lease if its time is over, and says so: the message comes back
+    /// by itself, if nobody has taken it yet. (In one step, because the message
+    /// may just be coming back to this host, which then gives it more time.)
+    pub fn ends_if_over(&mut self) -> bool {
+        let mut table = lock(&self.leases.table);
+        let lost = match table.get(&self.id) {
+            Some(entry) if entry.deadline > Instant::now() => return false,
+            Some(entry) => !entry.lost,
+            None => false,
+        };
+        table.remove(&self.id);
+        self.ended = true;
+        drop(table);
+        if lost {
+            (self.leases.listener)(Told::Lost(1));
+        }
+        true
+    }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
         if !self.ended {
-            lock(&self.table).remove(&self.id);
+            lock(&self.leases.table).remove(&self.id);
         }
     }
 }
@@ -214,26 +241,6 @@ impl std::fmt::Debug for Lease {
 
 fn lock(table: &Table) -> MutexGuard<'_, HashMap<String, Entry>> {
     table.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Queue {
-    /// Ends leases so that the messages are hidden for `hidden` from now on:
-    /// not at all, to hand them back, or longer, to back off.
-    ///
-    /// # Errors
-    /// The queue did not answer; the messages come back when their leases run
-    /// out.
-    pub async fn release(&self, leases: Vec<Lease>, hidden: Duration) -> Result<(), QueueError> {
-        let receipts: Vec<Receipt> = leases.into_iter().filter_map(Lease::end).collect();
-        for chunk in receipts.chunks(BATCH_ENTRIES_MAX) {
-            let entries: Vec<(&str, Duration)> = chunk
-                .iter()
-                .map(|receipt| (receipt.handle.as_str(), hidden))
-                .collect();
-            self.calls.hide(&entries).await?;
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]
@@ -285,11 +292,45 @@ mod tests {
         assert!(leases.due(now + LEASE / 3).is_empty());
         let due = leases.due(now + LEASE / 3 + Duration::from_secs(1));
         assert_eq!(due.len(), 1);
-        assert_eq!(due[0].by, LEASE);
+        assert_eq!(due[0].change.1, LEASE);
         let hours = timing().hidden_max;
         let due = leases.due(now + hours - Duration::from_secs(10));
-        assert_eq!(due[0].by, Duration::from_secs(10), "what SQS still allows");
+        let by = due[0].change.1;
+        assert_eq!(by, Duration::from_secs(10), "what SQS still allows");
         assert!(leases.due(now + hours).is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_that_is_over_ends_and_is_not_brought_back_by_an_extension() {
+        let leases = Leases::new(timing(), Arc::new(|_| {}));
+        let taken = Instant::now();
+        let mut late = leases.take("late", "h".into(), taken, permit().await);
+        let mut again = leases.take("again", "h".into(), taken, permit().await);
+        let late = late.as_mut().expect("new");
+        let again = again.as_mut().expect("new");
+        assert!(!late.ends_if_over());
+        tokio::time::advance(LEASE).await;
+        let change = ("h".to_owned(), LEASE);
+        leases.extended("late", &change, Instant::now());
+        // It has come back to this host meanwhile.
+        let renewed = leases.take("again", "h2".into(), Instant::now(), permit().await);
+        assert!(renewed.is_none());
+        assert!(late.ends_if_over());
+        assert!(!again.ends_if_over());
+    }
+
+    #[tokio::test]
+    async fn what_is_left_at_the_end_is_known_by_its_newest_handle() {
+        let leases = Leases::new(timing(), Arc::new(|_| {}));
+        let now = Instant::now();
+        let left = leases.take("left", "old".into(), now, permit().await);
+        let in_work = leases.take("in work", "h".into(), now, permit().await);
+        left.expect("new").leave();
+        leases.take("left", "new".into(), now, permit().await);
+        let mut unfinished = leases.unfinished().handles;
+        unfinished.sort();
+        assert_eq!(unfinished, ["h", "new"]);
+        assert!(in_work.and_then(Lease::end).is_none(), "taken");
     }
 
     #[tokio::test]

@@ -13,9 +13,11 @@ mod client;
 mod dead_letter;
 mod delete;
 mod error;
+mod hide;
 mod lease;
 mod listened;
 mod receive;
+mod release;
 mod timing;
 mod told;
 
@@ -26,9 +28,10 @@ pub use calls::{
 };
 pub use client::{Found, Queue, QueueSettings};
 pub use dead_letter::{DeadLetterQueue, Sent};
-pub use delete::{Deleter, Deletions};
+pub use delete::{Deleter, Deletions, Undeleted};
 pub use error::QueueError;
 pub use lease::{Lease, Leases};
 pub use receive::{Deliveries, Delivery, RECEIVE_MESSAGES_MAX};
+pub use release::{Released, Unfinished};
 pub use timing::Timing;
 pub use told::{Listener, Operation, Told};

@@ -38,7 +38,8 @@ impl Queue {
     /// Polls once. A message that is in work already only renews its lease: the
     /// newest receipt handle is the only one that deletes.
     ///
-    /// Not to be cancelled: what the queue has hidden would stay hidden.
+    /// Not to be cancelled before the very end: what the queue has hidden would
+    /// stay hidden for a lease.
     ///
     /// # Errors
     /// The queue did not answer, or not with yes.
