@@ -19,7 +19,7 @@ pub fn hmac_sha256(values: &[Vec<u8>]) -> Vec<Vec<u8>> {
 #[cfg(not(target_family = "wasm"))]
 pub fn hmac_sha256(values: &[Vec<u8>]) -> Vec<Vec<u8>> {
     use hmac::{Hmac, KeyInit, Mac};
-    let keyed = Hmac::<sha2::Sha256>::new(&TEST_KEY.into());
+    let keyed = Hmac::<sha2::Sha256>::new_from_slice(&TEST_KEY).expect("HMAC takes any length");
     let hash = |value: &Vec<u8>| {
         let hash = keyed.clone().chain_update(value).finalize();
         hash.into_bytes().to_vec()
