@@ -35,7 +35,7 @@ fn check_shows_every_dependency_and_changes_nothing() {
     let run = creating.into_iter().fold(host, Host::word).run().exited(0);
 
     shows(&run, &["component ", "database ", "queue ", " ms"]);
-    shows(&run, &["sha256_mask", "imports nothing", "/device_id"]);
+    shows(&run, &["sha256_mask", "reaches nothing", "/device_id"]);
     shows(&run, &["3 messages visible", "extended after"]);
     shows(&run, &["etl_host.ledger is missing: a run creates it"]);
     shows(&run, &["public.user_logins is missing: a run creates it"]);

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::Context;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -11,7 +12,7 @@ use crate::exit::{Ends, Failure, Kind, failure};
 use crate::output::{Database, STATEMENT_SECS_DEFAULT, Settings, is_table_name};
 use crate::pipeline::{DRAIN_SECS_DEFAULT, Plan, Shape, Until};
 use crate::queue::QueueSettings;
-use crate::sandbox::{self, Cache, Isolation, Limits};
+use crate::sandbox::{self, Cache, Capabilities, Isolation, Keys, Limits};
 
 /// Loads SQS messages into PostgreSQL through a sandboxed transform component.
 ///
@@ -45,6 +46,10 @@ pub enum Command {
     /// Print the statements that create the ledger, for a database
     /// administrator; with --transform, those for the target table too.
     Ddl(DdlArgs),
+    /// Print the keyed hashes of values, which are read from standard input, a
+    /// line each: the id of each key, and the hash that hmac_mask stores under
+    /// it. So somebody's rows are found, before a rotation and after it.
+    KeyedHash(KeyedHashArgs),
     /// Run the whole path on this machine, with a queue and a database of its
     /// own: nothing to install, nothing to configure.
     #[cfg(feature = "demo")]
@@ -198,11 +203,70 @@ pub struct RunArgs {
     )]
     statement_secs_max: u64,
     #[command(flatten)]
+    keys: KeyArgs,
+    #[command(flatten)]
     cache: CacheArgs,
     #[command(flatten, next_help_heading = "Limits of the component")]
     limits: LimitArgs,
     #[command(flatten, next_help_heading = "How much at once")]
     shape: ShapeArgs,
+}
+
+#[derive(Debug, Args)]
+struct KeyArgs {
+    /// The keys under which a component of world keyed-transform hashes: a line
+    /// ID:HEXADECIMAL each, the current one first. Or the lines themselves as
+    /// ETL_HOST_KEY.
+    #[arg(long, value_name = "FILE", env = "ETL_HOST_KEY_FILE")]
+    key_file: Option<PathBuf>,
+}
+
+/// The keys themselves: a variable and no option, because every user of a
+/// machine may read the options of its programs.
+const KEY_VARIABLE: &str = "ETL_HOST_KEY";
+
+impl KeyArgs {
+    /// The keys, where there are any.
+    ///
+    /// # Errors
+    /// They cannot be read, or are given twice (78).
+    fn read(&self) -> Result<Option<Keys>, Failure> {
+        let keys = match (&self.key_file, std::env::var(KEY_VARIABLE)) {
+            (None, Err(_)) => return Ok(None),
+            (Some(_), Ok(_)) => {
+                let words =
+                    format!("the keys are given twice: as --key-file and as {KEY_VARIABLE}");
+                return Err(failure(Kind::Configuration, words));
+            }
+            (None, Ok(text)) => Keys::parse(&text).with_context(|| format!("read {KEY_VARIABLE}")),
+            (Some(file), Err(_)) => std::fs::read_to_string(file)
+                .map_err(anyhow::Error::from)
+                .and_then(|text| Keys::parse(&text))
+                .with_context(|| format!("read key file {}", file.display())),
+        };
+        keys.map(Some).ends_as(Kind::Configuration)
+    }
+}
+
+/// What the keyed-hash subcommand takes.
+#[derive(Debug, Args)]
+pub struct KeyedHashArgs {
+    #[command(flatten)]
+    keys: KeyArgs,
+}
+
+impl KeyedHashArgs {
+    /// The keys.
+    ///
+    /// # Errors
+    /// There are none, or they cannot be read (2, 78).
+    pub fn keys(&self) -> Result<Keys, Failure> {
+        required(
+            self.keys.read()?,
+            "--key-file FILE",
+            "the keys to hash under",
+        )
+    }
 }
 
 #[derive(Debug, Args)]
@@ -331,6 +395,7 @@ impl RunArgs {
                 IsolationArg::Batch => Isolation::Batch,
                 IsolationArg::Message => Isolation::Message,
             },
+            capabilities: Capabilities::new(self.keys.read()?),
             cache: self.cache.open()?,
             queue: QueueSettings {
                 url,

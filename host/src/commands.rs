@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write, stderr, stdout};
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
 use indicatif::ProgressBar;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -12,6 +13,7 @@ use crate::cli::{Cli, Command, Output, RunArgs};
 use crate::event::Event;
 use crate::exit::{Ends, Failure, Kind};
 use crate::pipeline::{self, Plan, Until};
+use crate::sandbox::Keys;
 use crate::shutdown::{StopSwitch, shutdown};
 use crate::summary::{Counts, Summary};
 use crate::telemetry::Telemetry;
@@ -39,6 +41,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
             ))
         }
         Some(Command::Ddl(ddl)) => print(&ddl.statements()?),
+        Some(Command::KeyedHash(asked)) => keyed_hashes(&asked.keys()?),
         #[cfg(feature = "demo")]
         Some(Command::Demo(demo)) => crate::demo::run(demo),
         None => {
@@ -56,6 +59,17 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
             }
         }
     }
+}
+
+/// Prints the hashes of each line of standard input, as it comes.
+fn keyed_hashes(keys: &Keys) -> Result<(), Failure> {
+    for value in std::io::stdin().lines() {
+        let value = value.context("read a value").ends_as(Kind::Data)?;
+        for (key_id, hash) in keys.hashes(value.as_bytes()) {
+            print(&format!("{key_id} {hash}\n"))?;
+        }
+    }
+    Ok(())
 }
 
 /// Checks what a run depends on, and prints what it finds.

@@ -20,6 +20,8 @@ pub enum Event<'a> {
         digest: String,
         /// Whether its compiled code was taken from the cache.
         from_cache: bool,
+        /// What it reaches beside its messages.
+        reaches: String,
     },
     /// A service does not answer at start-up; it is tried again.
     WaitingFor {
@@ -104,13 +106,8 @@ impl Event<'_> {
                 version,
                 digest,
                 from_cache,
-            } => info!(
-                name,
-                version,
-                %digest,
-                from_cache,
-                "component loaded; it imports nothing"
-            ),
+                reaches,
+            } => info!(name, version, %digest, from_cache, reaches, "component loaded"),
             Self::WaitingFor {
                 service,
                 place,

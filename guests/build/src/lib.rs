@@ -17,18 +17,26 @@ use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
 /// The guests, each a package and a folder of this name.
-pub const GUESTS: [Guest; 3] = [
+pub const GUESTS: [Guest; 4] = [
     Guest {
         name: "sha256_mask",
+        world: "transform",
+        folder: "guests",
+    },
+    Guest {
+        name: "hmac_mask",
+        world: "keyed-transform",
         folder: "guests",
     },
     Guest {
         name: "truncate_mask",
+        world: "transform",
         folder: "guests",
     },
     // Not for users: it breaks each rule on request.
     Guest {
         name: "misbehave",
+        world: "transform",
         folder: "tests/guests",
     },
 ];
@@ -38,6 +46,8 @@ pub const GUESTS: [Guest; 3] = [
 pub struct Guest {
     /// The name of its package, its folder and its file.
     pub name: &'static str,
+    /// The world that it is held against.
+    pub world: &'static str,
     /// The folder of its source and of its file, from the repository's root.
     pub folder: &'static str,
 }
@@ -69,12 +79,13 @@ impl Component {
     ///
     /// # Errors
     /// The toolchain is another than the pinned one, the guest does not
-    /// compile, or what comes out is no component of the world `transform`.
+    /// compile, or what comes out is no component of its world.
     pub fn build(guest: Guest) -> Result<Self> {
         let name = guest.name;
         let module = compile::core_module(&workspace(), name)
             .with_context(|| format!("compile guest {name}"))?;
-        let bytes = encode::component(&module).with_context(|| format!("encode guest {name}"))?;
+        let bytes = encode::component(&module, guest.world)
+            .with_context(|| format!("encode guest {name}"))?;
         Ok(Self { guest, bytes })
     }
 

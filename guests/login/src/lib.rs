@@ -10,6 +10,7 @@
 extern crate alloc;
 
 mod app_version;
+mod masked;
 mod members;
 mod sent_date;
 
@@ -18,6 +19,7 @@ use alloc::{borrow::Cow, vec::Vec};
 use etl_transform::{Reason, Rejection};
 use members::{Member, Members};
 
+pub use masked::{masked, masked_columns};
 pub use sent_date::sent_date;
 
 /// A member of the message, in the order in which a policy declares its fields:

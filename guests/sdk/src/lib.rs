@@ -57,9 +57,14 @@ extern crate alloc;
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]
 pub mod component;
+mod hex;
+#[cfg(feature = "keyed")]
+pub mod keyed_hash;
 #[cfg(target_family = "wasm")]
 mod runtime;
 mod types;
+
+pub use hex::hex;
 
 pub use types::{
     Argument, Attribute, AttributeValue, Column, Description, Field, Message, Outcome, Parameter,

@@ -30,4 +30,4 @@ pub use session::{Database, STATEMENT_SECS_DEFAULT, Session};
 pub use settings::Settings;
 pub use store::{Reply, Store};
 pub use table::{Table, is_table_name};
-pub use write::{Committed, Decision, Entry, Writer};
+pub use write::{Committed, Decision, Entry, Policy, Writer};

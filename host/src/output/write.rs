@@ -27,6 +27,15 @@ const EPOCH_DAYS: i32 = 10_957;
 /// The same in microseconds.
 const EPOCH_MICROSECONDS: i64 = EPOCH_DAYS as i64 * 86_400_000_000;
 
+/// By what the messages of a writer are judged, as the ledger tells it.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// The SHA-256 of the component.
+    pub digest: [u8; 32],
+    /// The id of the key under which it hashes, if it does.
+    pub key_id: Option<String>,
+}
+
 /// What is to be committed for one message.
 #[derive(Debug)]
 pub struct Entry<'a> {
@@ -70,13 +79,13 @@ pub struct Writer {
 struct Target {
     sql: String,
     columns: Vec<Column>,
-    policy: [u8; 32],
+    policy: Policy,
 }
 
 impl Writer {
-    /// Prepares to write `columns` to `table` for the component whose SHA-256
-    /// is `policy`. The columns fit the table (see [`super::fit()`]).
-    pub fn new(database: Database, table: &Table, columns: &[Column], policy: [u8; 32]) -> Self {
+    /// Prepares to write `columns` to `table` for a policy. The columns fit the
+    /// table (see [`super::fit()`]).
+    pub fn new(database: Database, table: &Table, columns: &[Column], policy: Policy) -> Self {
         Self {
             database,
             session: None,
@@ -214,7 +223,7 @@ fn statement(table: &Table, columns: &[Column]) -> String {
 ), ledgered AS (
     INSERT INTO etl_host.ledger AS l
         (key, message_id, outcome, reason, field, policy, key_id, at)
-    SELECT key, message_id, outcome, reason, field, $6::bytea, NULL, now()
+    SELECT key, message_id, outcome, reason, field, $6::bytea, $7::text, now()
         FROM incoming ORDER BY n
     ON CONFLICT (key) DO UPDATE SET
         message_id = EXCLUDED.message_id, outcome = EXCLUDED.outcome, reason = EXCLUDED.reason,
@@ -225,7 +234,7 @@ fn statement(table: &Table, columns: &[Column]) -> String {
 ), fresh AS (
     SELECT n FROM incoming JOIN ledgered USING (key)
 ), due AS (
-    SELECT r.* FROM unnest($7::int8[], {arrays}) WITH ORDINALITY AS r(n, {aliases}, line)
+    SELECT r.* FROM unnest($8::int8[], {arrays}) WITH ORDINALITY AS r(n, {aliases}, line)
         JOIN fresh USING (n)
 ), taken AS (
     INSERT INTO {schema}.{name} ({names})
@@ -245,7 +254,7 @@ SELECT COALESCE((SELECT array_agg(n) FROM fresh), '{{}}'),
 }
 
 /// The number of the first parameter that holds a column's values.
-const FIRST_COLUMN_PARAMETER: usize = 8;
+const FIRST_COLUMN_PARAMETER: usize = 9;
 
 fn element_type(value_type: ValueType) -> &'static str {
     match value_type {
@@ -268,7 +277,8 @@ struct Parameters<'a> {
     outcomes: Vec<&'static str>,
     reasons: Vec<Option<String>>,
     fields: Vec<Option<&'a str>>,
-    policy: &'a [u8],
+    digest: &'a [u8],
+    key_id: &'a Option<String>,
     row_entries: Vec<i64>,
     columns: Vec<Array<'a>>,
 }
@@ -282,14 +292,15 @@ impl Committed {
 }
 
 impl<'a> Parameters<'a> {
-    fn new(entries: &'a [Entry<'a>], columns: &[Column], policy: &'a [u8]) -> Self {
+    fn new(entries: &'a [Entry<'a>], columns: &[Column], policy: &'a Policy) -> Self {
         let mut parameters = Self {
             keys: entries.iter().map(|entry| &entry.key.0[..]).collect(),
             message_ids: entries.iter().map(|entry| entry.message_id).collect(),
             outcomes: Vec::with_capacity(entries.len()),
             reasons: Vec::with_capacity(entries.len()),
             fields: Vec::with_capacity(entries.len()),
-            policy,
+            digest: &policy.digest,
+            key_id: &policy.key_id,
             row_entries: Vec::new(),
             columns: columns
                 .iter()
@@ -339,7 +350,8 @@ impl<'a> Parameters<'a> {
             (&self.outcomes, Type::TEXT_ARRAY),
             (&self.reasons, Type::TEXT_ARRAY),
             (&self.fields, Type::TEXT_ARRAY),
-            (&self.policy, Type::BYTEA),
+            (&self.digest, Type::BYTEA),
+            (self.key_id, Type::TEXT),
             (&self.row_entries, Type::INT8_ARRAY),
         ];
         list.extend(self.columns.iter().map(Array::parameter));

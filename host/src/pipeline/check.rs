@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use super::start::{Changes, OutputFault, Plan};
+use super::start::{Changes, OutputFault, Plan, reaches, unkeyed};
 use crate::exit::Failure;
 use crate::queue::{Found, Queue};
 use crate::sandbox::Sandbox;
@@ -112,7 +112,7 @@ fn component_notes(sandbox: &Sandbox) -> Vec<String> {
         let pointers: Vec<&str> = chosen.map(|field| field.pointer.as_str()).collect();
         pointers.join(", ")
     };
-    vec![
+    let mut notes = vec![
         format!(
             "{} {}, SHA-256 {}",
             description.name,
@@ -120,12 +120,14 @@ fn component_notes(sandbox: &Sandbox) -> Vec<String> {
             sandbox.digest()
         ),
         format!("reads {}; sensitive: {}", pointers(false), pointers(true)),
-        "imports nothing".to_owned(),
+        format!("reaches {}", reaches(sandbox)),
         match sandbox.from_cache() {
             true => "its compiled code is in the cache".to_owned(),
             false => "compiled anew".to_owned(),
         },
-    ]
+    ];
+    notes.extend(unkeyed(sandbox));
+    notes
 }
 
 fn queue_notes(found: &Found) -> Vec<String> {

@@ -17,11 +17,11 @@ use crate::backoff::Backoff;
 use crate::event::Event;
 use crate::exit::{Ends, Failure, Kind, failure};
 use crate::output::{
-    Database, DatabaseError, Ledger, LedgerFault, Session, Store, Table, Writer, dangers, fit,
-    missing_grants,
+    Database, DatabaseError, Ledger, LedgerFault, Policy, Session, Store, Table, Writer, dangers,
+    fit, missing_grants,
 };
 use crate::queue::{Found, Queue, QueueSettings};
-use crate::sandbox::{Cache, Isolation, Limits, Sandbox, SandboxThreads};
+use crate::sandbox::{Cache, Capabilities, Isolation, Limits, Sandbox, SandboxThreads};
 use crate::shutdown::Shutdown;
 use crate::telemetry::Telemetry;
 
@@ -36,6 +36,8 @@ pub struct Plan {
     pub limits: Limits,
     /// How long its instances live.
     pub isolation: Isolation,
+    /// What the component may reach beside its messages.
+    pub capabilities: Capabilities,
     /// Where compiled components are kept.
     pub cache: Option<Cache>,
     /// The source queue.
@@ -91,7 +93,11 @@ impl Plan {
             ..
         } = self.output(&sandbox, &telemetry.health, deadline).await?;
         let found = self.queues(&telemetry.health, deadline).await?;
-        for words in warnings.iter().chain(&found.warnings) {
+        for words in unkeyed(&sandbox)
+            .iter()
+            .chain(&warnings)
+            .chain(&found.warnings)
+        {
             Event::Warning(words).log();
         }
         Event::Started {
@@ -105,7 +111,11 @@ impl Plan {
         .log();
         let columns = &sandbox.description().columns;
         let digest = sandbox.digest();
-        let first = Writer::new(self.database, &table, columns, digest.0);
+        let policy = Policy {
+            digest: digest.0,
+            key_id: sandbox.key_id().map(str::to_owned),
+        };
+        let first = Writer::new(self.database, &table, columns, policy);
         let more = (1..self.shape.connections).map(|_| first.another());
         let mut stores: Vec<Box<dyn Store>> = Vec::new();
         for writer in more {
@@ -137,6 +147,7 @@ impl Plan {
             self.limits,
             self.isolation,
             self.shape.sandbox_threads,
+            &self.capabilities,
             self.cache.as_ref(),
         )
         .ends_as(Kind::Configuration)?;
@@ -146,6 +157,7 @@ impl Plan {
             version: &description.version,
             digest: sandbox.digest().to_string(),
             from_cache: sandbox.from_cache(),
+            reaches: reaches(&sandbox),
         }
         .log();
         Ok(sandbox)
@@ -279,6 +291,33 @@ impl Plan {
             }
         }
     }
+}
+
+/// What the component reaches, in words.
+pub(super) fn reaches(sandbox: &Sandbox) -> String {
+    let capabilities = sandbox.capabilities().iter();
+    let words: Vec<String> = capabilities.map(ToString::to_string).collect();
+    match (words.is_empty(), sandbox.key_id()) {
+        (true, _) => "nothing".to_owned(),
+        (false, Some(key_id)) => format!("{}, key {key_id}", words.join(", ")),
+        (false, None) => words.join(", "),
+    }
+}
+
+/// What an operator should know of a component that masks without a key.
+pub(super) fn unkeyed(sandbox: &Sandbox) -> Option<String> {
+    let fields = sandbox.description().fields.iter();
+    let sensitive = fields.filter(|field| field.sensitive);
+    let pointers: Vec<&str> = sensitive.map(|field| field.pointer.as_str()).collect();
+    if pointers.is_empty() || sandbox.key_id().is_some() {
+        return None;
+    }
+    Some(format!(
+        "the component has no key: what it makes of {} can be made by anyone who guesses the \
+         value, and all IPv4 addresses are guessed in minutes; a keyed component, such as \
+         guests/hmac_mask.wasm with --key-file, closes that",
+        pointers.join(", ")
+    ))
 }
 
 /// What becomes of changes that start-up makes to the database.

@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::Component;
 
 use super::bindings::TransformPre;
 use super::cache::Cache;
@@ -16,13 +16,12 @@ use super::description::Description;
 use super::engine;
 use super::judge::Instance;
 use super::limits::{Isolation, Limits, Meter};
+use super::link::{Capabilities, Capability, link};
 use crate::event::Event;
 
 /// The largest component file that is read: the largest known guest, a whole
 /// Python, has 18 MB.
 const FILE_MIB_MAX: u64 = 64;
-/// The interface that this host runs.
-const INTERFACE: &str = "etl:transform/policy@0.1.0";
 /// The first bytes of a WebAssembly file: the magic number, then the version
 /// and layer, which tell a component from a core module.
 const MAGIC: [u8; 4] = *b"\0asm";
@@ -49,12 +48,20 @@ pub(super) struct Program {
     pub(super) engine: Engine,
     pub(super) pre: TransformPre<Meter>,
     pub(super) limits: Limits,
+    granted: Vec<Capability>,
+    key_id: Option<String>,
     digest: Digest,
     from_cache: bool,
 }
 
 impl Program {
-    fn load(file: &Path, limits: Limits, instances: usize, cache: Option<&Cache>) -> Result<Self> {
+    fn load(
+        file: &Path,
+        limits: Limits,
+        instances: usize,
+        capabilities: &Capabilities,
+        cache: Option<&Cache>,
+    ) -> Result<Self> {
         let bytes = read(file)?;
         let digest = Digest(Sha256::digest(&bytes).into());
         let engine = engine::engine(&limits, instances)
@@ -66,10 +73,13 @@ impl Program {
             Some(component) => component,
             None => compile(&engine, &bytes, &digest, cache)?,
         };
+        let (pre, granted) = link(&engine, &component, capabilities)?;
         Ok(Self {
-            pre: link(&engine, &component)?,
+            pre,
             engine,
             limits,
+            granted,
+            key_id: capabilities.key_id(),
             digest,
             from_cache,
         })
@@ -97,10 +107,11 @@ impl Sandbox {
         limits: Limits,
         isolation: Isolation,
         instances: usize,
+        capabilities: &Capabilities,
         cache: Option<&Cache>,
     ) -> Result<Self> {
         let load = || -> Result<Self> {
-            let program = Program::load(file, limits, instances, cache)?;
+            let program = Program::load(file, limits, instances, capabilities, cache)?;
             let description = Instance::describe(&program)?;
             let arguments = description.arguments(parameters)?;
             Instance::try_arguments(&program, &arguments, &description)?;
@@ -120,7 +131,8 @@ impl Sandbox {
     /// As [`Sandbox::load`].
     pub fn describe(file: &Path, limits: Limits, cache: Option<&Cache>) -> Result<Description> {
         let describe = || {
-            let program = Program::load(file, limits, 1, cache)?;
+            // What it is asked here needs nothing that it may import.
+            let program = Program::load(file, limits, 1, &Capabilities::all(), cache)?;
             Instance::describe(&program)
         };
         describe().with_context(|| format!("load component {}", file.display()))
@@ -134,6 +146,19 @@ impl Sandbox {
     /// The SHA-256 of its bytes.
     pub fn digest(&self) -> Digest {
         self.program.digest
+    }
+
+    /// What it reaches beside its messages: nothing, in most cases.
+    pub fn capabilities(&self) -> &[Capability] {
+        &self.program.granted
+    }
+
+    /// The id of the key under which it hashes, if it can.
+    pub fn key_id(&self) -> Option<&str> {
+        match self.capabilities().contains(&Capability::KeyedHash) {
+            true => self.program.key_id.as_deref(),
+            false => None,
+        }
     }
 
     /// Whether its compiled code was taken from the cache.
@@ -180,45 +205,6 @@ fn compile(
         Event::Warning(&format!("the compiled component is not kept: {error:#}")).log();
     }
     Ok(component)
-}
-
-/// Binds the component to the world `transform`, whose imports are none.
-fn link(engine: &Engine, component: &Component) -> Result<TransformPre<Meter>> {
-    let component_type = component.component_type();
-    let imports: Vec<String> = component_type
-        .imports(engine)
-        .map(|(name, _)| name.to_string())
-        .collect();
-    if !imports.is_empty() {
-        bail!(
-            "it imports {}: refused; a component of world `transform` imports nothing, \
-             so that it reaches no file, clock, network or variable",
-            imports.join(", ")
-        );
-    }
-    let exports: Vec<String> = component_type
-        .exports(engine)
-        .map(|(name, _)| name.to_string())
-        .collect();
-    if !exports.iter().any(|name| name == INTERFACE) {
-        let stem = "etl:transform/policy@";
-        match exports.iter().find(|name| name.starts_with(stem)) {
-            Some(other) => bail!(
-                "it exports {other}, and this host runs {INTERFACE}: build it against \
-                 this host's wit/"
-            ),
-            None => bail!(
-                "it does not export {INTERFACE}: it is a component of another world; \
-                 build it against wit/transform.wit, world `transform`"
-            ),
-        }
-    }
-    let pre = Linker::new(engine)
-        .instantiate_pre(component)
-        .map_err(told)?;
-    TransformPre::new(pre)
-        .map_err(told)
-        .with_context(|| format!("it exports {INTERFACE} with other types than wit/ has"))
 }
 
 /// wasmtime's own error, which is not anyhow's. Only for errors met before the

@@ -11,15 +11,19 @@ mod component;
 mod description;
 mod engine;
 mod judge;
+mod keys;
 mod limits;
+mod link;
 mod outcome;
 mod threads;
 
 pub use cache::Cache;
 pub use component::{Digest, Sandbox};
 pub use description::{Description, Field, Parameter};
+pub use keys::{KEY_BYTES_MIN, Keys};
 pub use limits::{
     BATCH_MS_DEFAULT, Isolation, Limits, MEMORY_MIB_DEFAULT, MESSAGE_MS_DEFAULT,
     RESULT_KIB_DEFAULT, ROWS_PER_MESSAGE_DEFAULT,
 };
+pub use link::{Capabilities, Capability};
 pub use threads::{Judge, Judged, Judging, SandboxThreads};
