@@ -15,11 +15,10 @@ use self::server::{
 };
 use crate::support::database::Database;
 use crate::support::folder::Folder;
-use crate::support::guest;
 use crate::support::host::{Host, Run};
 use crate::support::login::Login;
 use crate::support::queue::Queue;
-use crate::support::{block_on, deserted_address, pause, spawn};
+use crate::support::{deserted_address, guest};
 
 /// How many messages a test sends at once.
 const MESSAGES: i64 = 3;
