@@ -1,7 +1,7 @@
 //! TLS and credentials: each `sslmode` does exactly what it says, and what
 //! libpq's users keep in files and variables works here as well.
 
-mod authority;
+pub mod authority;
 /// The tests' server once more, as a process of its own.
 #[allow(dead_code, clippy::duplicate_mod)]
 #[path = "support/postgres.rs"]

@@ -13,10 +13,12 @@
 //! | 10 second signal | `shutdown::a_second_signal_ends_it_at_once` |
 //! | 11 a worker panics | not to be provoked from outside: `a_worker_that_panics_…` in `pipeline/simulation.rs` |
 //! | 27 no such queue, at start-up | `services::a_queue_that_does_not_exist_is_a_configuration_fault` |
-//! | 29 connection refused, at start-up | `services::a_queue_service_that_comes_up_late_is_waited_for` |
+//! | 26 clock skew, 29 name, connect and TLS, at start-up | `endpoint`, and TLS with the host running |
 
 mod crash;
 mod delete;
+mod endpoint;
 mod lease;
 mod receive;
 mod scene;
+mod tls_door;
