@@ -1,7 +1,7 @@
 //! TLS and credentials: each `sslmode` does exactly what it says, and what
 //! libpq's users keep in files and variables works here as well.
 
-mod authority;
+pub mod authority;
 /// The tests' server once more, as a process of its own.
 #[allow(dead_code, clippy::duplicate_mod)]
 #[path = "support/postgres.rs"]
@@ -15,11 +15,10 @@ use self::server::{
 };
 use crate::support::database::Database;
 use crate::support::folder::Folder;
-use crate::support::guest;
 use crate::support::host::{Host, Run};
 use crate::support::login::Login;
 use crate::support::queue::Queue;
-use crate::support::{block_on, deserted_address, pause, spawn};
+use crate::support::{deserted_address, guest};
 
 /// How many messages a test sends at once.
 const MESSAGES: i64 = 3;

@@ -11,7 +11,7 @@
 //! | 71–76, 78, 80 | `table_data`; too long: `rejected::a_value_too_long_…` |
 //! | 81, 82, 84–86, 88–90, 92, 94, 96, 97, 100 | `database`, `restarts` |
 //! | 95, 99 | `tls` |
-//! | 98 | nowhere: it needs pgbouncer, which the tests do not ask for |
+//! | 98 | `pooler` |
 //! | 108, 109 | `order` |
 //! | 111 | every case here, by `Scene::assert_well` |
 //! | 112 | `privacy::the_most_talkative_log_…` |
@@ -23,6 +23,8 @@ mod database;
 mod identity;
 mod order;
 mod payload;
+mod pgbouncer;
+mod pooler;
 mod restarts;
 mod scene;
 mod secrets;

@@ -12,7 +12,7 @@ use self::own_server::{OWNER, Restart, Server};
 use super::scene::{Kind, Scene};
 use crate::support::database::Database;
 use crate::support::login::{Login, bodies, rows};
-use crate::support::{block_on, pause, spawn, wait_until};
+use crate::support::wait_until;
 
 const MESSAGES: usize = 30;
 

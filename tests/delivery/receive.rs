@@ -285,7 +285,7 @@ fn a_queue_at_its_in_flight_limit_is_emptied_all_the_same() {
     scene.assert_settled();
 }
 
-/// Case 29, with the host running. At start-up it is `services` that asks.
+/// Case 29, with the host running. At start-up it is `endpoint` that asks.
 #[test]
 fn a_service_that_goes_away_is_waited_for() {
     let mut scene = Scene::new("gone_away");

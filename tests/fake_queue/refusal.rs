@@ -195,6 +195,27 @@ impl Refusal {
         Refusal::coral("RequestTimeTooSkewed", message).with_status(StatusCode::FORBIDDEN)
     }
 
+    /// The same clock, as it is mostly told.
+    pub fn expired_signature() -> Refusal {
+        Refusal::signature(
+            "Signature expired: 20261123T050000Z is now earlier than 20261123T052000Z \
+             (20261123T052500Z - 5 min.)",
+        )
+    }
+
+    pub fn wrong_signature() -> Refusal {
+        Refusal::signature(
+            "The request signature we calculated does not match the signature you provided.",
+        )
+    }
+
+    fn signature(message: &str) -> Refusal {
+        Refusal {
+            code: "SignatureDoesNotMatch".to_owned(),
+            ..Refusal::coral("InvalidSignature", message).with_status(StatusCode::FORBIDDEN)
+        }
+    }
+
     pub fn body(&self) -> Value {
         json!({"__type": self.shape, "message": self.message})
     }

@@ -4,6 +4,7 @@
 //! No test sleeps to let something happen: it waits for a condition, and
 //! `wait_until` bounds that wait.
 
+pub mod account;
 pub mod bytes;
 pub mod canary;
 pub mod database;
@@ -13,6 +14,7 @@ pub mod login;
 pub mod postgres;
 pub mod queue;
 pub mod source;
+pub mod supervised;
 
 use std::path::PathBuf;
 use std::sync::LazyLock;

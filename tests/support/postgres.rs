@@ -1,23 +1,18 @@
 //! One real PostgreSQL server for the whole test process, from the installed
 //! binaries, in a temporary directory, on a free port of the loopback address.
-//!
-//! It ends with the process, however that ends: a shell holds one end of a
-//! pipe, the process holds the other, and when that closes the shell stops the
-//! server and removes its directory. Until then it restarts it when asked.
 
 use std::fs;
-use std::io::Write;
-use std::net::TcpListener;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
-use std::os::unix::process::CommandExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use tokio_postgres::{Client, NoTls};
 
-use super::{block_on, pause, spawn};
+use crate::support::account::Account;
+use crate::support::supervised::{Supervised, free_port, make_directory, on_path};
+use crate::support::{block_on, pause, spawn};
 
 /// A role that owns the tests' databases and nothing else, as in production.
 pub const OWNER: &str = "etl_owner";
@@ -36,34 +31,9 @@ const WHAT_TO_INSTALL: &str = "These tests need a PostgreSQL server (initdb and 
      `apt-get install postgresql` on Debian or Ubuntu, `dnf install postgresql-server` on Fedora, \
      `brew install postgresql` on macOS; `pg_config`, PATH or /usr/lib/postgresql must lead to it.";
 
-/// Each line that it reads is a signal: the server is stopped with it and
-/// started again. The port may be gone for a moment, hence the attempts.
-const SUPERVISOR: &str = r#"
-start() {
-  "$1/postgres" -D "$2/data" -p "$3" -c listen_addresses=127.0.0.1 -c unix_socket_directories="$2" \
-    -c fsync=off -c max_connections=200 -c log_line_prefix='%m [%p] %d ' >>"$2/log" 2>&1 &
-  server=$!
-}
-start "$@"
-while read -r signal; do
-  kill -"$signal" $server
-  wait $server
-  for attempt in 1 2 3 4 5 6 7 8 9; do
-    start "$@"
-    sleep 0.2
-    kill -0 $server 2>/dev/null && break
-  done
-done
-kill -INT $server
-wait $server
-rm -rf "$2"
-"#;
-
 pub struct Server {
     pub port: u16,
-    directory: PathBuf,
-    /// Holds the pipe whose end stops the server.
-    supervisor: Child,
+    program: Supervised,
 }
 
 /// How the server is stopped before it is started again.
@@ -91,8 +61,7 @@ impl Server {
 
     /// Everything the server has written to its log so far.
     pub fn log(&self) -> String {
-        let bytes = fs::read(self.directory.join("log")).unwrap_or_default();
-        String::from_utf8_lossy(&bytes).into_owned()
+        self.program.log()
     }
 
     /// Stops the server and starts it again, which goes on after this returns.
@@ -101,13 +70,10 @@ impl Server {
         reason = "only a server of a test's own, or the soak's, may be restarted"
     )]
     pub fn restart(&self, restart: Restart) {
-        let mut pipe = self.supervisor.stdin.as_ref().expect("a pipe");
-        let signal = match restart {
-            Restart::Fast => "INT\n",
-            Restart::Immediate => "QUIT\n",
-        };
-        pipe.write_all(signal.as_bytes())
-            .expect("tell the server's supervisor");
+        self.program.restart(match restart {
+            Restart::Fast => "INT",
+            Restart::Immediate => "QUIT",
+        });
     }
 
     /// Runs statements as the superuser.
@@ -143,27 +109,12 @@ impl Server {
         user: &str,
         password: &str,
     ) -> Result<Client, tokio_postgres::Error> {
-        let (client, connection) = tokio_postgres::Config::new()
-            .host("127.0.0.1")
-            .port(self.port)
-            .dbname(database)
-            .user(user)
-            .password(password)
-            .connect(NoTls)
-            .await?;
-        spawn(async move {
-            // Ends when the client is dropped; an error shows at the client.
-            let _ = connection.await;
-        });
-        Ok(client)
+        connect(self.port, database, user, password).await
     }
 
     /// Whether the server takes connections, or the reason why it never will.
     fn is_up(&mut self) -> Result<bool, String> {
-        let ended = self.supervisor.try_wait();
-        if let Some(status) = ended.map_err(|error| error.to_string())? {
-            return Err(format!("its supervisor ended ({status})"));
-        }
+        self.program.still_runs()?;
         if block_on(self.try_connect("postgres", SUPERUSER, SUPERUSER_PASSWORD)).is_ok() {
             return Ok(true);
         }
@@ -173,6 +124,28 @@ impl Server {
         }
         Ok(false)
     }
+}
+
+/// Connects to whoever listens at this port.
+pub async fn connect(
+    port: u16,
+    database: &str,
+    user: &str,
+    password: &str,
+) -> Result<Client, tokio_postgres::Error> {
+    let (client, connection) = tokio_postgres::Config::new()
+        .host("127.0.0.1")
+        .port(port)
+        .dbname(database)
+        .user(user)
+        .password(password)
+        .connect(NoTls)
+        .await?;
+    spawn(async move {
+        // Ends when the client is dropped; an error shows at the client.
+        let _ = connection.await;
+    });
+    Ok(client)
 }
 
 fn start() -> Result<Server, String> {
@@ -192,21 +165,21 @@ fn start_once(binaries: &Path) -> Result<Server, String> {
     let directory = make_directory(account.as_ref())?;
     initialise(binaries, &directory, account.as_ref())?;
     let port = free_port();
-    let mut supervisor = Command::new("sh");
-    supervisor
-        .args(["-c", SUPERVISOR, "sh"])
-        .args([binaries, &directory])
-        .arg(port.to_string())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        // Ctrl-C at a terminal must not take the supervisor before its turn.
-        .process_group(0);
-    let supervisor = run_as(&mut supervisor, account.as_ref()).spawn();
+    let mut postgres = Command::new(binaries.join("postgres"));
+    postgres.arg("-D").arg(directory.join("data"));
+    for setting in [
+        &format!("port={port}"),
+        "listen_addresses=127.0.0.1",
+        &format!("unix_socket_directories={}", directory.display()),
+        "fsync=off",
+        "max_connections=200",
+        "log_line_prefix=%m [%p] %d ",
+    ] {
+        postgres.args(["-c", setting]);
+    }
     let mut server = Server {
         port,
-        supervisor: supervisor.map_err(|error| format!("run sh: {error}"))?,
-        directory,
+        program: Supervised::start(&postgres, directory, account.as_ref(), "INT")?,
     };
     let deadline = Instant::now() + Duration::from_secs(START_SECS_MAX);
     while !server.is_up()? {
@@ -229,10 +202,9 @@ fn find_binaries() -> Option<PathBuf> {
         .output()
         .ok()
         .map(|output| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()));
-    let on_path = std::env::var_os("PATH").unwrap_or_default();
     named_by_pg_config
         .into_iter()
-        .chain(std::env::split_paths(&on_path))
+        .chain(on_path())
         .filter_map(|directory| fs::canonicalize(directory.join("postgres")).ok())
         .filter_map(|postgres| Some(postgres.parent()?.to_path_buf()))
         .chain(debian_binaries())
@@ -254,56 +226,6 @@ fn debian_binaries() -> Vec<PathBuf> {
     versions.into_iter().rev().map(|(_, path)| path).collect()
 }
 
-/// Another account, where the tests run as root: PostgreSQL refuses root.
-struct Account {
-    user: u32,
-    group: u32,
-}
-
-impl Account {
-    fn for_server() -> Result<Option<Account>, String> {
-        let made_by_us = scratch_name();
-        fs::create_dir(&made_by_us)
-            .map_err(|error| format!("create {}: {error}", made_by_us.display()))?;
-        let we_are_root = std::os::unix::fs::MetadataExt::uid(
-            &fs::metadata(&made_by_us).map_err(|error| error.to_string())?,
-        ) == 0;
-        fs::remove_dir(&made_by_us).map_err(|error| error.to_string())?;
-        if !we_are_root {
-            return Ok(None);
-        }
-        let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
-        ["postgres", "nobody"]
-            .iter()
-            .find_map(|name| Account::find(&accounts, name))
-            .map(Some)
-            .ok_or_else(|| {
-                "PostgreSQL refuses to run as root, and there is no account `postgres` or \
-                 `nobody` to run it as: add one, or run the tests as another user"
-                    .to_owned()
-            })
-    }
-
-    fn find(accounts: &str, name: &str) -> Option<Account> {
-        let line = accounts
-            .lines()
-            .find(|line| line.split(':').next() == Some(name))?;
-        let mut fields = line.split(':').skip(2);
-        Some(Account {
-            user: fields.next()?.parse().ok()?,
-            group: fields.next()?.parse().ok()?,
-        })
-    }
-}
-
-fn run_as<'c>(command: &'c mut Command, account: Option<&Account>) -> &'c mut Command {
-    if let Some(account) = account {
-        command.uid(account.user).gid(account.group);
-    }
-    // The account may not be allowed to enter the directory of the tests.
-    command.current_dir("/")
-}
-
 fn initialise(binaries: &Path, directory: &Path, account: Option<&Account>) -> Result<(), String> {
     let password_file = directory.join("password");
     fs::write(&password_file, SUPERUSER_PASSWORD).map_err(|error| error.to_string())?;
@@ -316,7 +238,7 @@ fn initialise(binaries: &Path, directory: &Path, account: Option<&Account>) -> R
         .arg(format!("--pwfile={}", password_file.display()))
         .args(["-U", SUPERUSER, "-A", "scram-sha-256"])
         .args(["-E", "UTF8", "--locale=C", "--no-sync"]);
-    let output = run_as(&mut initdb, account)
+    let output = Account::run_as(account, &mut initdb)
         .output()
         .map_err(|error| format!("run initdb: {error}"))?;
     if output.status.success() {
@@ -327,37 +249,4 @@ fn initialise(binaries: &Path, directory: &Path, account: Option<&Account>) -> R
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     ))
-}
-
-fn make_directory(account: Option<&Account>) -> Result<PathBuf, String> {
-    let directory = scratch_name();
-    let explain = |error| format!("create {}: {error}", directory.display());
-    fs::DirBuilder::new()
-        .mode(0o700)
-        .create(&directory)
-        .map_err(explain)?;
-    if let Some(account) = account {
-        chown(&directory, Some(account.user), Some(account.group)).map_err(explain)?;
-    }
-    Ok(directory)
-}
-
-/// A name in the temporary directory that no other process takes.
-fn scratch_name() -> PathBuf {
-    let now = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .expect("the clock is past 1970");
-    // Kept short: a socket's path has 107 bytes at most.
-    std::env::temp_dir().join(format!(
-        "etl-host-{}-{}",
-        std::process::id(),
-        now.subsec_nanos()
-    ))
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0))
-        .and_then(|listener| listener.local_addr())
-        .expect("find a free port")
-        .port()
 }

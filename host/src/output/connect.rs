@@ -11,6 +11,7 @@ use tokio_postgres::{Client, Connection, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::error::DatabaseError;
+use super::pooler;
 use super::settings::{Settings, Target};
 use super::tls;
 
@@ -72,6 +73,9 @@ async fn reach(
 pub(super) fn misconfiguration(error: &tokio_postgres::Error) -> Option<String> {
     if let Some(words) = tls::fault(error) {
         return Some(words);
+    }
+    if let Some(answer) = error.as_db_error() {
+        return pooler::refusal(answer);
     }
     // The driver tells its kinds of error by their words alone.
     let cause = error.source()?.to_string();

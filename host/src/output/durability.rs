@@ -19,7 +19,10 @@ pub async fn dangers(session: &Session, table: &Table) -> Result<Vec<String>, Da
     );
     let rows = session
         .ask(
-            "SELECT current_setting('fsync'), current_setting('synchronous_commit'), \
+            // What is configured: behind a pooler somebody else's SET may be in
+            // effect, which each write undoes for itself.
+            "SELECT current_setting('fsync'), \
+             (SELECT reset_val FROM pg_settings WHERE name = 'synchronous_commit'), \
              (SELECT array_agg(c.oid::regclass::text) FROM pg_class c \
               WHERE c.relpersistence = 'u' \
               AND c.oid IN ('etl_host.ledger'::regclass, to_regclass($1)))",

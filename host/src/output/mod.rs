@@ -12,6 +12,7 @@ mod error;
 mod fit;
 mod key;
 mod ledger;
+mod pooler;
 mod privileges;
 mod session;
 mod settings;

@@ -195,6 +195,10 @@ impl Store for Writer {
 /// take every row, the last subquery gives two rows where one may stand, which
 /// fails the statement with SQLSTATE 21000. That is of no record's class: a
 /// trigger that eats every row is no single record's fault.
+///
+/// A pooler may lend a session in which another client has SET a weaker
+/// `synchronous_commit`. The setting at the commit counts, so the statement
+/// goes back to what is configured, which the start-up has checked.
 fn statement(table: &Table, columns: &[Column]) -> String {
     let names: Vec<String> = columns.iter().map(|column| quoted(&column.name)).collect();
     let aliases: Vec<String> = (1..=columns.len()).map(|n| format!("c{n}")).collect();
@@ -243,7 +247,10 @@ fn statement(table: &Table, columns: &[Column]) -> String {
 )
 SELECT COALESCE((SELECT array_agg(n) FROM fresh), '{{}}'),
     (SELECT 1 FROM generate_series(1, CASE
-        WHEN (SELECT count(*) FROM taken) = (SELECT count(*) FROM due) THEN 1 ELSE 2 END))",
+        WHEN (SELECT count(*) FROM taken) = (SELECT count(*) FROM due) THEN 1 ELSE 2 END)),
+    CASE WHEN current_setting('synchronous_commit') IN ('off', 'local', 'remote_write')
+        THEN set_config('synchronous_commit', (SELECT reset_val FROM pg_settings
+            WHERE name = 'synchronous_commit'), true) END",
         arrays = arrays.join(", "),
         aliases = aliases.join(", "),
         schema = quoted(&table.name.schema),

@@ -1,4 +1,4 @@
-//! The calls to SQS, made with the AWS SDK: the only file that names its types.
+//! The calls to SQS, made with the AWS SDK: no other file makes one.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -21,6 +21,7 @@ use super::calls::{
     ReceivedMessage, SourceCalls,
 };
 use super::dead_letter::{ORIGIN_ID, ORIGIN_SENT_MS, is_ours};
+use super::destination::Destination;
 use super::error::QueueError;
 use super::timing::Timing;
 use crate::message::{Attribute, AttributeValue, Fifo, Message};
@@ -40,6 +41,7 @@ pub(super) struct AwsQueue {
     polls: Client,
     /// For all other calls.
     calls: Client,
+    destination: Destination,
     url: String,
 }
 
@@ -71,10 +73,13 @@ impl AwsQueue {
                 "no region is configured: set AWS_REGION, or name a profile that has one".into(),
             ));
         }
-        let first = client(&config, Duration::from_secs(FIRST_CALL_SECS_MAX));
+        let destination = Destination::default();
+        let first_max = Duration::from_secs(FIRST_CALL_SECS_MAX);
+        let first = client(&config, &destination, first_max);
         Ok(Self {
             polls: first.clone(),
             calls: first,
+            destination,
             config,
             url: url.to_owned(),
         })
@@ -83,8 +88,8 @@ impl AwsQueue {
     /// Keeps to these times from now on. The SDK has no such limits by default:
     /// a call could hang for ever (aws-sdk-rust#1094).
     pub(super) fn keep_to(&mut self, timing: &Timing) {
-        self.polls = client(&self.config, timing.receive_max);
-        self.calls = client(&self.config, timing.call_max);
+        self.polls = client(&self.config, &self.destination, timing.receive_max);
+        self.calls = client(&self.config, &self.destination, timing.call_max);
     }
 
     /// Another queue, spoken to in the same way.
@@ -103,7 +108,8 @@ impl AwsQueue {
             .queue_url(&self.url)
             .attribute_names(QueueAttributeName::All)
             .send()
-            .await?;
+            .await
+            .map_err(|error| self.destination.of_failure(error))?;
         let attributes = answer.attributes.unwrap_or_default().into_iter();
         Ok(attributes
             .map(|(name, value)| (name.as_str().to_owned(), value))
@@ -125,7 +131,8 @@ impl AwsQueue {
             .queue_name(queue)
             .queue_owner_aws_account_id(account)
             .send()
-            .await?;
+            .await
+            .map_err(|error| self.destination.of_failure(error))?;
         answer
             .queue_url
             .ok_or_else(|| QueueError::incomplete("the queue's URL"))
@@ -134,12 +141,14 @@ impl AwsQueue {
 
 /// A client whose calls take no longer than this, the SDK's own retries
 /// included (three tries, of which a throttled or failed one comes back soon).
-fn client(config: &SdkConfig, call_max: Duration) -> Client {
+fn client(config: &SdkConfig, destination: &Destination, call_max: Duration) -> Client {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(call_max.min(Duration::from_secs(CONNECT_SECS_MAX)))
         .operation_timeout(call_max)
         .build();
-    let config = aws_sdk_sqs::config::Builder::from(config).timeout_config(timeouts);
+    let config = aws_sdk_sqs::config::Builder::from(config)
+        .interceptor(destination.clone())
+        .timeout_config(timeouts);
     Client::from_conf(config.build())
 }
 
@@ -170,7 +179,8 @@ impl SourceCalls for AwsQueue {
                 .message_attribute_names("All")
                 .set_receive_request_attempt_id(fifo.then(|| attempt.to_owned()))
                 .send()
-                .await?;
+                .await
+                .map_err(|error| self.destination.of_failure(error))?;
             let answered = answer.messages.unwrap_or_default();
             let in_all = answered.len();
             let messages: Vec<ReceivedMessage> =

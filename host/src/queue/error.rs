@@ -7,7 +7,7 @@ use std::fmt;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 
 /// Error codes that no waiting mends: who calls, and what for.
-const CONFIGURATION_CODES: [&str; 13] = [
+const CONFIGURATION_CODES: [&str; 14] = [
     "AWS.SimpleQueueService.NonExistentQueue",
     "QueueDoesNotExist",
     "AccessDenied",
@@ -15,12 +15,39 @@ const CONFIGURATION_CODES: [&str; 13] = [
     "InvalidAddress",
     "InvalidClientTokenId",
     "InvalidSecurity",
+    "InvalidSignatureException",
     "KmsAccessDenied",
     "MissingAuthenticationToken",
     "MissingParameter",
     "SignatureDoesNotMatch",
     "UnrecognizedClientException",
     "UnsupportedOperation",
+];
+
+/// What AWS says where a signature's time is not its own, under the codes of
+/// wrong signatures too.
+const SKEWED: [&str; 3] = [
+    "RequestTimeTooSkewed",
+    "Signature expired",
+    "Signature not yet current",
+];
+
+/// How a connection fails where no waiting mends it, and what does: the words
+/// of rustls and hyper.
+const MISTAKES: [(&str, &str); 3] = [
+    (
+        "invalid peer certificate",
+        "SSL_CERT_FILE names the file of the authorities that are believed, and the certificate \
+         must be for the endpoint's name",
+    ),
+    (
+        "received corrupt message",
+        "TLS is not spoken there: should the endpoint be http://?",
+    ),
+    (
+        "invalid HTTP version parsed",
+        "HTTP is not spoken there: should the endpoint be https://?",
+    ),
 ];
 
 /// A queue call that failed.
@@ -65,6 +92,33 @@ impl QueueError {
         }
     }
 
+    fn of_connection(words: String) -> Self {
+        match MISTAKES.iter().find(|(start, _)| words.starts_with(start)) {
+            Some((_, remedy)) => Self::configuration(format!("{words}: {remedy}")),
+            None => Self {
+                words,
+                may_pass: true,
+            },
+        }
+    }
+
+    fn of_answer(code: &str, message: Option<&str>) -> Self {
+        let said = match message {
+            Some(message) => format!("{code}: {message}"),
+            None => code.to_owned(),
+        };
+        if SKEWED.iter().any(|words| said.contains(words)) {
+            return Self {
+                words: format!("{said} (is the clock of this machine right?)"),
+                may_pass: true,
+            };
+        }
+        Self {
+            words: said,
+            may_pass: !CONFIGURATION_CODES.contains(&code),
+        }
+    }
+
     /// Whether waiting may mend it: false where the queue does not exist or
     /// the caller may not use it.
     pub fn may_pass(&self) -> bool {
@@ -92,10 +146,7 @@ where
                 ..may_pass
             },
             SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
-                Some(connector) => Self {
-                    words: innermost(connector),
-                    ..may_pass
-                },
+                Some(connector) => Self::of_connection(innermost(connector)),
                 None => Self {
                     words: "the request could not be sent".into(),
                     ..may_pass
@@ -104,13 +155,7 @@ where
             SdkError::ServiceError(answer) => {
                 let code = answer.err().code().unwrap_or("no error code");
                 let short = code.rsplit_once('#').map_or(code, |(_, short)| short);
-                Self {
-                    words: match answer.err().message() {
-                        Some(message) => format!("{short}: {message}"),
-                        None => short.to_owned(),
-                    },
-                    may_pass: !CONFIGURATION_CODES.contains(&short),
-                }
+                Self::of_answer(short, answer.err().message())
             }
             _ => Self {
                 words: "the answer could not be read".into(),

@@ -12,6 +12,7 @@ mod calls;
 mod client;
 mod dead_letter;
 mod delete;
+mod destination;
 mod error;
 mod hide;
 mod lease;

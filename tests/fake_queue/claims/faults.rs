@@ -30,6 +30,8 @@ fn a_call_is_refused_as_often_as_asked_and_then_goes_through() {
         (Refusal::expired_token(), "ExpiredToken"),
         (Refusal::access_denied(), "AccessDenied"),
         (Refusal::clock_skewed(), "RequestTimeTooSkewed"),
+        (Refusal::expired_signature(), "SignatureDoesNotMatch"),
+        (Refusal::wrong_signature(), "SignatureDoesNotMatch"),
         (
             Refusal::no_such_queue(),
             "AWS.SimpleQueueService.NonExistentQueue",
