@@ -1,7 +1,6 @@
 //! Intake: one long poll after the other, for as long as there is room.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::batcher::Arrivals;
 use super::hold::Hold;
@@ -20,9 +19,46 @@ pub(super) struct Intake {
     pub(super) hold: Hold,
     pub(super) telemetry: Telemetry,
     pub(super) arrivals: Arrivals,
-    /// How many of these tasks fail at present: what befalls all of them at
-    /// once is worth one line.
-    pub(super) failing: Arc<AtomicUsize>,
+    pub(super) failing: Arc<Failing>,
+}
+
+/// Which of the tasks fail, and why: what befalls all of them at once is worth
+/// one line, and another one when the cause changes.
+#[derive(Debug, Default)]
+pub(super) struct Failing(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    tasks: usize,
+    logged: String,
+}
+
+impl Failing {
+    /// A task fails, for the first time or again.
+    fn fails(&self, first: bool, cause: String) {
+        let mut state = self.lock();
+        state.tasks += usize::from(first);
+        if state.logged != cause {
+            state.logged.clone_from(&cause);
+            Event::ReceiveFailing(cause).log();
+        }
+    }
+
+    /// A task has recovered. Whether it was the last one.
+    fn recovered(&self) -> bool {
+        let mut state = self.lock();
+        state.tasks = state.tasks.saturating_sub(1);
+        let last = state.tasks == 0;
+        if last {
+            state.logged.clear();
+            Event::ReceiveRecovered.log();
+        }
+        last
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Intake {
@@ -71,14 +107,11 @@ impl Intake {
     fn failed(&self, error: &QueueError, first: bool) {
         let cause = error.to_string();
         self.telemetry.receive_failed(&cause);
-        if first && self.failing.fetch_add(1, Ordering::SeqCst) == 0 {
-            Event::ReceiveFailing(cause).log();
-        }
+        self.failing.fails(first, cause);
     }
 
     fn recovered(&self) {
-        if self.failing.fetch_sub(1, Ordering::SeqCst) == 1 {
-            Event::ReceiveRecovered.log();
+        if self.failing.recovered() {
             self.telemetry.receive_recovered();
         }
     }
