@@ -549,6 +549,10 @@ fn parts(world: &World, schedule: &Schedule) -> Parts {
             bytes_in_work_max: 64 << 20,
             ledger_days: 28,
         },
+        fault_limits: FaultLimits {
+            percent_max: FAULTS_PERCENT_DEFAULT,
+            window_messages: FAULTS_WINDOW_MESSAGES_DEFAULT,
+        },
         drain_max: Duration::from_secs(DRAIN_SECS_DEFAULT),
     }
 }
