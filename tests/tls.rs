@@ -96,6 +96,31 @@ fn require_encrypts_and_believes_whoever_answers() {
     scene.loads(scene.connecting(ENCRYPTED, WRONG_NAME, options));
 }
 
+/// A statement that takes too long, for as long as the trigger is there.
+const SLOW: &str = "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS
+        'BEGIN PERFORM pg_sleep(600); RETURN NULL; END';
+    CREATE TRIGGER wait BEFORE INSERT ON user_logins
+        FOR EACH STATEMENT EXECUTE FUNCTION wait()";
+
+#[test]
+fn a_statement_that_is_given_up_is_cancelled_over_tls() {
+    let scene = Scene::new("cancelled");
+    let host = || scene.connecting(ENCRYPTED, RIGHT_NAME, "sslmode=require");
+    scene.loads(host());
+    scene.database.execute("TRUNCATE user_logins");
+    scene.database.execute(SLOW);
+    scene.send("cancelled_later");
+    let mut running = host().option("--statement-secs-max", "1").start();
+    running.wait_until("the statement is cancelled", || {
+        let complaint = "canceling statement due to user request";
+        scene.database.has_logged(complaint)
+    });
+    scene.database.execute("DROP TRIGGER wait ON user_logins");
+    running.wait_until("all is stored", || scene.database.count() == MESSAGES);
+    running.terminate();
+    running.finish().exited(0);
+}
+
 #[test]
 fn require_asks_for_the_authority_that_the_user_keeps() {
     let scene = Scene::new("require_kept");

@@ -140,11 +140,16 @@ fn a_server_connection_that_breaks_behind_the_pooler_is_replaced() {
     });
 }
 
-/// The pooler does not pass the cancellation on: the driver hangs up too early
-/// for it. The statement keeps its server connection until it has its lock.
+/// Else it would keep its server connection until it has its lock; and a pooler
+/// must outlive the request, for the sake of its other clients.
 #[test]
-fn a_statement_that_is_given_up_leaves_each_row_once() {
-    written_once("given_up", "no answer within 2 s", |_| {});
+fn a_statement_that_is_given_up_is_cancelled_through_the_pooler() {
+    let complaint = "canceling statement due to user request";
+    written_once("given_up", "no answer within 2 s", |pooled| {
+        wait_until("the statement is cancelled", || {
+            pooled.scene.database.server_has_logged(&[complaint])
+        });
+    });
 }
 
 /// The setting at the moment of each commit, as a deferred trigger sees it.

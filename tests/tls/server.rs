@@ -70,6 +70,12 @@ impl SecretDatabase {
         server().administer(statements);
     }
 
+    /// Runs statements in this database.
+    pub fn execute(&self, statements: &str) {
+        let client = server().connect(&self.name);
+        block_on(client.batch_execute(statements)).expect("run a statement");
+    }
+
     /// How many rows the target has.
     pub fn count(&self) -> i64 {
         let client = server().connect(&self.name);
@@ -85,6 +91,13 @@ impl SecretDatabase {
     /// Whether the server has complained in such words.
     pub fn server_has_logged(&self, words: &str) -> bool {
         server().log().contains(words)
+    }
+
+    /// Whether it has complained so about this database.
+    pub fn has_logged(&self, words: &str) -> bool {
+        let log = server().log();
+        let mut lines = log.lines().filter(|line| line.contains(&self.name));
+        lines.any(|line| line.contains(words))
     }
 }
 

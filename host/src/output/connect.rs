@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 use tokio_postgres::tls::MakeTlsConnect;
-use tokio_postgres::{Client, Connection, Socket};
+use tokio_postgres::{Client, Config, Connection, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::error::DatabaseError;
@@ -22,6 +22,8 @@ pub(super) struct Connected {
     pub(super) connection:
         Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>,
     pub(super) tls: Arc<MakeRustlsConnect>,
+    /// The server that took it.
+    pub(super) server: Config,
 }
 
 /// Connects to the first server that takes the connection. Passwords and
@@ -65,6 +67,7 @@ async fn reach(
         client,
         connection,
         tls: Arc::clone(tls),
+        server: target.config.clone(),
     })
 }
 

@@ -6,6 +6,7 @@
 //! server's error is shown but its SQLSTATE and the names of tables, columns
 //! and constraints, because its text may quote a row.
 
+mod cancel;
 mod connect;
 mod durability;
 mod error;

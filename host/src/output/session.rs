@@ -7,9 +7,10 @@ use anyhow::Result;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Row};
+use tokio_postgres::{Client, Config, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::cancel::cancel;
 use super::connect::{Connected, connect};
 use super::error::DatabaseError;
 use super::settings::Settings;
@@ -32,6 +33,7 @@ pub struct Session {
     statement_secs_max: u64,
     client: Client,
     tls: Arc<MakeRustlsConnect>,
+    server: Config,
     connection: JoinHandle<()>,
 }
 
@@ -64,11 +66,13 @@ impl Database {
             client,
             connection,
             tls,
+            server,
         } = connect(&self.settings).await?;
         Ok(Session {
             statement_secs_max: self.statement_secs_max,
             client,
             tls,
+            server,
             // Its end shows as an error of the next statement.
             connection: tokio::spawn(async move { drop(connection.await) }),
         })
@@ -137,7 +141,7 @@ impl Session {
     /// holding locks for nobody.
     async fn cancel(&self) {
         let token = self.client.cancel_token();
-        let cancelling = token.cancel_query((*self.tls).clone());
+        let cancelling = cancel(&token, &self.server, &self.tls);
         let _ = timeout(Duration::from_secs(CANCEL_SECS_MAX), cancelling).await;
     }
 
