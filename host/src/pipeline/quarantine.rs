@@ -97,7 +97,9 @@ impl Quarantine {
         let mut held_groups = HashSet::new();
         for item in judged {
             let group = item.message.fifo.as_ref().map(|fifo| fifo.group.clone());
-            let overtakes = group.as_ref().is_some_and(|name| held_groups.contains(name));
+            let overtakes = group
+                .as_ref()
+                .is_some_and(|name| held_groups.contains(name));
             if !overtakes && state.pays(is_fault(&item), self.limits) {
                 admitted.items.push(item);
             } else {

@@ -14,7 +14,10 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tokio::time::{Instant, advance, sleep, timeout};
 
-use super::{DRAIN_SECS_DEFAULT, Parts, Shape, Until, run};
+use super::{
+    DRAIN_SECS_DEFAULT, FAULTS_PERCENT_DEFAULT, FAULTS_WINDOW_MESSAGES_DEFAULT, FaultLimits, Parts,
+    Shape, Until, run,
+};
 use crate::message::{Fifo, Message};
 use crate::output::{Committed, DatabaseError, Decision, Entry, Key, Reply, Store, TableName};
 use crate::queue::{

@@ -114,7 +114,9 @@ impl Worker {
                     self.settler.hand_back(suspects).await;
                     break;
                 }
-                judged = self.judge(suspects.into_iter().map(Item::unjudged).collect()).await;
+                judged = self
+                    .judge(suspects.into_iter().map(Item::unjudged).collect())
+                    .await;
             }
             drop(groups);
             self.prune().await;
