@@ -10,7 +10,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::event::Event;
 use crate::exit::{Ends, Failure, Kind, failure};
 use crate::output::{Database, STATEMENT_SECS_DEFAULT, Settings, is_table_name};
-use crate::pipeline::{DRAIN_SECS_DEFAULT, Plan, Shape, Until};
+use crate::pipeline::{
+    DRAIN_SECS_DEFAULT, FAULTS_PERCENT_DEFAULT, FAULTS_WINDOW_MESSAGES_DEFAULT, FaultLimits, Plan,
+    Shape, Until,
+};
 use crate::queue::QueueSettings;
 use crate::sandbox::{self, Cache, Capabilities, Isolation, Keys, Limits};
 
@@ -330,6 +333,16 @@ struct LimitArgs {
     #[arg(long, value_name = "KIB", env = "ETL_HOST_TRANSFORM_RESULT_KIB_MAX",
         default_value_t = sandbox::RESULT_KIB_DEFAULT)]
     transform_result_kib_max: usize,
+    /// The percentage of messages on which it may fault (trap, overrun a limit,
+    /// break the interface); beyond that it is quarantined: receiving pauses.
+    /// 100 for no quarantine.
+    #[arg(long, value_name = "PERCENT", env = "ETL_HOST_TRANSFORM_FAULTS_PERCENT_MAX",
+        default_value_t = FAULTS_PERCENT_DEFAULT, value_parser = clap::value_parser!(u8).range(0..=100))]
+    transform_faults_percent_max: u8,
+    /// The messages over which that percentage is allowed at once.
+    #[arg(long, value_name = "MESSAGES", env = "ETL_HOST_TRANSFORM_FAULTS_WINDOW_MESSAGES",
+        default_value_t = FAULTS_WINDOW_MESSAGES_DEFAULT)]
+    transform_faults_window_messages: u32,
 }
 
 #[derive(Debug, Args)]
@@ -409,6 +422,7 @@ impl RunArgs {
             table: table(self.table)?,
             create_table: self.create_table,
             event_id: self.event_id,
+            fault_limits: self.limits.faults(),
             startup_wait: Duration::from_secs(self.startup_wait_secs),
             drain_max: Duration::from_secs(self.drain_secs_max),
             shape: self.shape.checked(sandbox_threads),
@@ -429,6 +443,15 @@ impl LimitArgs {
             batch_ms_max: self.transform_batch_ms_max,
             rows_per_message_max: self.transform_rows_per_message_max,
             result_bytes_max: self.transform_result_kib_max << 10,
+        }
+    }
+}
+
+impl LimitArgs {
+    fn faults(&self) -> FaultLimits {
+        FaultLimits {
+            percent_max: self.transform_faults_percent_max,
+            window_messages: self.transform_faults_window_messages,
         }
     }
 }

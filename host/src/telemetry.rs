@@ -88,8 +88,9 @@ impl Telemetry {
     /// Everything goes on.
     pub(crate) fn resumed(&self) {
         self.metrics.resumed();
-        self.health.ready(Part::Database);
-        self.health.ready(Part::Queue);
+        for part in [Part::Database, Part::Queue, Part::Component] {
+            self.health.ready(part);
+        }
     }
 
     /// What the queue's own tasks tell.

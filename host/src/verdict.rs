@@ -70,6 +70,20 @@ pub enum Reason {
     Database(String),
 }
 
+impl Reason {
+    /// Whether the component is at fault, and not the message by its judgement.
+    pub fn is_fault(&self) -> bool {
+        matches!(
+            self,
+            Self::Trap
+                | Self::TimeLimit
+                | Self::MemoryLimit
+                | Self::ResultLimit
+                | Self::BrokenInterface
+        )
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

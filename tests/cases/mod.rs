@@ -25,6 +25,7 @@ mod order;
 mod payload;
 mod pgbouncer;
 mod pooler;
+mod quarantine;
 mod restarts;
 mod scene;
 mod secrets;

@@ -20,6 +20,8 @@ pub(super) enum Trouble {
     DeadLetterQueue,
     /// The source queue deletes nothing.
     Deletion,
+    /// The component faults too often.
+    Component,
 }
 
 impl Trouble {
@@ -28,6 +30,7 @@ impl Trouble {
             Self::Database => Cause::Database,
             Self::DeadLetterQueue => Cause::DeadLetterQueue,
             Self::Deletion => Cause::Queue,
+            Self::Component => Cause::Component,
         }
     }
 }
@@ -38,17 +41,21 @@ impl fmt::Display for Trouble {
             Self::Database => "database",
             Self::DeadLetterQueue => "dead-letter queue",
             Self::Deletion => "deletion",
+            Self::Component => "component",
         })
     }
 }
 
-/// Who is held: a worker by its number, or the deleter.
+/// Who is held: a worker by its number, the deleter, or whoever runs the
+/// component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Holder {
     /// A worker.
     Worker(usize),
     /// The deleter.
     Deleter,
+    /// Whoever runs the component.
+    Component,
 }
 
 /// Who is held, and why. A line is logged when it begins, when the cause

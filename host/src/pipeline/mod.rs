@@ -11,6 +11,7 @@ mod drain;
 mod hold;
 mod in_order;
 mod intake;
+mod quarantine;
 mod settle;
 #[cfg(test)]
 mod simulation;
@@ -25,6 +26,7 @@ use tokio::task::JoinSet;
 
 pub use check::{Check, Report};
 pub use drain::DRAIN_SECS_DEFAULT;
+pub use quarantine::{FAULTS_PERCENT_DEFAULT, FAULTS_WINDOW_MESSAGES_DEFAULT, FaultLimits};
 pub use start::Plan;
 
 use crate::exit::Failure;
@@ -39,6 +41,7 @@ use commit::Commit;
 use drain::Tasks;
 use hold::{Hold, Holder};
 use intake::Intake;
+use quarantine::Quarantine;
 use settle::{Kept, Settler};
 use until_empty::Watch;
 use worker::{Pruned, Rules, Worker};
@@ -89,6 +92,8 @@ pub struct Parts {
     pub policy: String,
     /// Where a producer's own event id stands.
     pub event_id: Option<String>,
+    /// How often the component may fault.
+    pub fault_limits: FaultLimits,
     /// How much is done at once.
     pub shape: Shape,
     /// From the wish to stop to the hand-back of what is not finished.
@@ -115,6 +120,7 @@ pub async fn run(
         table,
         policy,
         event_id,
+        fault_limits,
         shape,
         drain_max,
     } = parts;
@@ -159,11 +165,13 @@ pub async fn run(
         ledger_days: shape.ledger_days,
         fifo: queue.fifo,
     });
+    let quarantine = Quarantine::new(fault_limits, hold.clone());
     let mut workers = JoinSet::new();
     for (number, store) in stores.into_iter().enumerate() {
         let worker = Worker {
             batcher: batcher.clone(),
             judge: Arc::clone(&judge),
+            quarantine: quarantine.clone(),
             commit: Commit::new(
                 number,
                 store,

@@ -14,7 +14,10 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tokio::time::{Instant, advance, sleep, timeout};
 
-use super::{DRAIN_SECS_DEFAULT, Parts, Shape, Until, run};
+use super::{
+    DRAIN_SECS_DEFAULT, FAULTS_PERCENT_DEFAULT, FAULTS_WINDOW_MESSAGES_DEFAULT, FaultLimits, Parts,
+    Shape, Until, run,
+};
 use crate::message::{Fifo, Message};
 use crate::output::{Committed, DatabaseError, Decision, Entry, Key, Reply, Store, TableName};
 use crate::queue::{
@@ -548,6 +551,10 @@ fn parts(world: &World, schedule: &Schedule) -> Parts {
             messages_in_work_max: IN_WORK_MAX,
             bytes_in_work_max: 64 << 20,
             ledger_days: 28,
+        },
+        fault_limits: FaultLimits {
+            percent_max: FAULTS_PERCENT_DEFAULT,
+            window_messages: FAULTS_WINDOW_MESSAGES_DEFAULT,
         },
         drain_max: Duration::from_secs(DRAIN_SECS_DEFAULT),
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::time::Instant;
 
-use super::{Parts, Shape};
+use super::{FaultLimits, Parts, Shape};
 use crate::admin::{Health, Part};
 use crate::backoff::Backoff;
 use crate::event::Event;
@@ -54,6 +54,8 @@ pub struct Plan {
     pub startup_wait: Duration,
     /// For how long a drain may go on.
     pub drain_max: Duration,
+    /// How often the component may fault.
+    pub fault_limits: FaultLimits,
     /// How much is done at once.
     pub shape: Shape,
 }
@@ -135,6 +137,7 @@ impl Plan {
             table: table.name,
             policy: digest.to_string(),
             event_id: self.event_id,
+            fault_limits: self.fault_limits,
             shape: self.shape,
             drain_max: self.drain_max,
         })

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::batcher::Batcher;
 use super::commit::{Commit, Committal};
 use super::in_order;
+use super::quarantine::{Admitted, Quarantine};
 use super::settle::Settler;
 use crate::admin::Metrics;
 use crate::message::Message;
@@ -32,6 +33,17 @@ pub(super) struct Item {
     pub(super) verdict: Verdict,
 }
 
+impl Item {
+    /// The message as it came, to be judged again.
+    fn unjudged(self) -> Delivery {
+        Delivery {
+            message: self.message,
+            lease: self.lease,
+            receive_count: self.receive_count,
+        }
+    }
+}
+
 /// What holds for every message of a run.
 pub(super) struct Rules {
     /// The target, which is part of each key.
@@ -48,6 +60,7 @@ pub(super) struct Rules {
 pub(super) struct Worker {
     pub(super) batcher: Batcher,
     pub(super) judge: Arc<dyn Judge>,
+    pub(super) quarantine: Quarantine,
     pub(super) commit: Commit,
     pub(super) settler: Settler,
     pub(super) rules: Arc<Rules>,
@@ -85,12 +98,25 @@ impl Worker {
                 Some(batch) => (batch.deliveries, Some(batch.groups)),
                 None => (Vec::new(), None),
             };
-            let items = self.judge(deliveries).await;
-            if self.rules.fifo {
-                in_order::finish(items, &self.batcher, &mut self.commit, &self.settler).await;
-            } else {
-                carried.extend(items);
-                carried = self.finish(carried).await;
+            let mut judged = self.judge(deliveries).await;
+            loop {
+                let Admitted { items, suspects } = self.quarantine.admit(judged);
+                if self.rules.fifo {
+                    in_order::finish(items, &self.batcher, &mut self.commit, &self.settler).await;
+                } else {
+                    carried.extend(items);
+                    carried = self.finish(carried).await;
+                }
+                if suspects.is_empty() {
+                    break;
+                }
+                if !self.quarantine.outlast(&mut self.settler.stop).await {
+                    self.settler.hand_back(suspects).await;
+                    break;
+                }
+                judged = self
+                    .judge(suspects.into_iter().map(Item::unjudged).collect())
+                    .await;
             }
             drop(groups);
             self.prune().await;
