@@ -10,7 +10,7 @@ use crate::exit::{Ends, Failure, Kind, failure};
 use crate::output::{Database, STATEMENT_SECS_DEFAULT, Settings, is_table_name};
 use crate::pipeline::{Plan, Shape, Until};
 use crate::queue::QueueSettings;
-use crate::sandbox::{self, Isolation, Limits};
+use crate::sandbox::{self, Isolation, Limits, Pointer};
 
 /// Loads SQS messages into PostgreSQL through a sandboxed transform component.
 ///
@@ -148,6 +148,16 @@ pub struct RunArgs {
         value_delimiter = '\n'
     )]
     parameters: Vec<(String, String)>,
+    /// Fields of the body whose raw values must not get out of the component,
+    /// beside those that it declares sensitive.
+    #[arg(
+        long,
+        value_name = "POINTER,…",
+        env = "ETL_HOST_SENSITIVE",
+        value_parser = sensitive,
+        value_delimiter = ','
+    )]
+    sensitive: Vec<Pointer>,
     /// Where a producer's own event id stands in the body; default: the
     /// message's id is its identity.
     #[arg(long, value_name = "POINTER", env = "ETL_HOST_EVENT_ID", value_parser = pointer)]
@@ -272,6 +282,7 @@ impl RunArgs {
         Ok(Plan {
             transform,
             parameters: self.parameters,
+            sensitive: self.sensitive,
             limits: self.limits.checked(),
             isolation: match self.isolation {
                 IsolationArg::Batch => Isolation::Batch,
@@ -392,6 +403,12 @@ fn pointer(text: &str) -> Result<String, String> {
         true => Ok(text.to_owned()),
         false => Err("a JSON pointer starts with `/`, as in /event/id".into()),
     }
+}
+
+fn sensitive(text: &str) -> Result<Pointer, String> {
+    Pointer::parse(text)
+        .filter(|_| !text.is_empty())
+        .ok_or_else(|| "expected JSON pointers, as in /ip,/device/id".into())
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {

@@ -21,7 +21,7 @@ use crate::output::{
     missing_grants,
 };
 use crate::queue::{Found, Queue, QueueSettings};
-use crate::sandbox::{Isolation, Limits, Sandbox, SandboxThreads};
+use crate::sandbox::{Isolation, Limits, Pointer, Sandbox, SandboxThreads};
 use crate::shutdown::Shutdown;
 use crate::telemetry::Telemetry;
 
@@ -32,6 +32,8 @@ pub struct Plan {
     pub transform: PathBuf,
     /// Its parameters.
     pub parameters: Vec<(String, String)>,
+    /// The fields that are guarded beside those it declares sensitive.
+    pub sensitive: Vec<Pointer>,
     /// What it may use.
     pub limits: Limits,
     /// How long its instances live.
@@ -129,6 +131,7 @@ impl Plan {
         let sandbox = Sandbox::load(
             &self.transform,
             &self.parameters,
+            &self.sensitive,
             self.limits,
             self.isolation,
             self.shape.sandbox_threads,

@@ -13,6 +13,7 @@ use wasmtime::component::{Component, Linker};
 use super::bindings::TransformPre;
 use super::description::Description;
 use super::engine;
+use super::guard::{Guard, Pointer};
 use super::judge::Instance;
 use super::limits::{Isolation, Limits, Meter};
 
@@ -70,12 +71,14 @@ pub struct Sandbox {
     pub(super) program: Program,
     pub(super) arguments: Vec<(String, String)>,
     pub(super) isolation: Isolation,
+    pub(super) guard: Guard,
     description: Description,
     digest: Digest,
 }
 
 impl Sandbox {
-    /// Loads the component of a file for `instances` at a time.
+    /// Loads the component of a file for `instances` at a time. Beside what it
+    /// declares sensitive, the fields `sensitive` are guarded.
     ///
     /// # Errors
     /// The file cannot be read, is no component, is of another world, or does
@@ -83,6 +86,7 @@ impl Sandbox {
     pub fn load(
         file: &Path,
         parameters: &[(String, String)],
+        sensitive: &[Pointer],
         limits: Limits,
         isolation: Isolation,
         instances: usize,
@@ -96,6 +100,7 @@ impl Sandbox {
                 program,
                 arguments,
                 isolation,
+                guard: Guard::new(&description, sensitive),
                 description,
                 digest,
             })
@@ -118,6 +123,12 @@ impl Sandbox {
     /// What the component says of itself.
     pub fn description(&self) -> &Description {
         &self.description
+    }
+
+    /// The fields whose raw values must not get out: those that the component
+    /// declares, then the operator's own.
+    pub fn guarded(&self) -> &[Pointer] {
+        self.guard.pointers()
     }
 
     /// The SHA-256 of its bytes.

@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::bindings::exports::etl::transform::policy as types;
+use super::guard::Pointer;
 use crate::row::{Column, ValueType};
 
 /// A PostgreSQL identifier's length in bytes (`NAMEDATALEN` less one).
@@ -30,8 +31,8 @@ pub struct Description {
 /// A field of a message's body.
 #[derive(Clone, Debug)]
 pub struct Field {
-    /// A JSON pointer.
-    pub pointer: String,
+    /// Where it stands.
+    pub pointer: Pointer,
     /// Whether its raw value must never leave the sandbox.
     pub sensitive: bool,
 }
@@ -59,7 +60,11 @@ impl Description {
             name: described.name,
             version: described.version,
             columns: described.columns.into_iter().map(column).collect(),
-            fields: described.fields.into_iter().map(field).collect(),
+            fields: described
+                .fields
+                .into_iter()
+                .map(field)
+                .collect::<Result<_>>()?,
             parameters: described.parameters.into_iter().map(parameter).collect(),
         };
         ensure!(
@@ -85,13 +90,6 @@ impl Description {
             );
         }
         no_name_twice("column", columns.iter().map(|column| &column.name))?;
-        for field in &description.fields {
-            ensure!(
-                printable(&field.pointer)
-                    && (field.pointer.is_empty() || field.pointer.starts_with('/')),
-                "it describes a field that is no JSON pointer: a pointer starts with `/`"
-            );
-        }
         for parameter in &description.parameters {
             ensure!(
                 parameter.name.chars().all(is_name) && !parameter.name.is_empty(),
@@ -196,11 +194,12 @@ fn column(column: types::Column) -> Column {
     }
 }
 
-fn field(field: types::Field) -> Field {
-    Field {
-        pointer: field.pointer,
+fn field(field: types::Field) -> Result<Field> {
+    let pointer = Pointer::parse(&field.pointer).filter(|_| printable(&field.pointer));
+    Ok(Field {
+        pointer: pointer.context("it describes a field that is no JSON pointer, such as `/ip`")?,
         sensitive: field.sensitive,
-    }
+    })
 }
 
 fn parameter(parameter: types::Parameter) -> Parameter {
@@ -252,6 +251,13 @@ mod tests {
         assert!(complaint(|d| d.columns[0].name = "x\u{1b}[31m".into()).contains("identifier"));
         assert!(complaint(|d| d.columns.push(d.columns[0].clone())).contains("twice"));
         assert!(complaint(|d| d.parameters[0].required = true).contains("default"));
+        for pointer in ["ip", "/ip\n", "/a~2b"] {
+            let field = types::Field {
+                pointer: pointer.into(),
+                sensitive: true,
+            };
+            assert!(complaint(|d| d.fields.push(field)).contains("JSON pointer"));
+        }
     }
 
     #[test]

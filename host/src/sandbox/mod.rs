@@ -3,12 +3,14 @@
 //! It alone knows wasmtime. What it keeps: a component reaches nothing but the
 //! messages it is given; every message gets exactly one verdict; a fault is
 //! charged to the one message that causes it, and no instance that has seen a
-//! fault is used again. What becomes of a verdict is the pipeline's business.
+//! fault is used again; rows that hold a raw value of a sensitive field are
+//! refused. What becomes of a verdict is the pipeline's business.
 
 mod bindings;
 mod component;
 mod description;
 mod engine;
+mod guard;
 mod judge;
 mod limits;
 mod outcome;
@@ -16,6 +18,7 @@ mod threads;
 
 pub use component::{Digest, Sandbox};
 pub use description::{Description, Field, Parameter};
+pub use guard::Pointer;
 pub use limits::{
     BATCH_MS_DEFAULT, Isolation, Limits, MEMORY_MIB_DEFAULT, MESSAGE_MS_DEFAULT,
     RESULT_KIB_DEFAULT, ROWS_PER_MESSAGE_DEFAULT,
