@@ -6,6 +6,10 @@
 
 use std::ops::Range;
 
+use memchr::{memchr, memchr2};
+
+use super::{form, sieve};
+
 /// Not a digit of the encoding.
 const NONE: u8 = 0xff;
 
@@ -42,6 +46,18 @@ pub(super) struct Quarry {
 }
 
 impl Quarry {
+    /// The fewest places in base64 from the first byte's to the last byte's:
+    /// of four places, three begin a byte.
+    fn sextets_min(self) -> usize {
+        let between = self.bytes_min.saturating_sub(1) / 3;
+        self.bytes_min.saturating_add(between)
+    }
+
+    /// The same in hexadecimal.
+    fn digits_min(self) -> usize {
+        self.bytes_min.saturating_mul(2).saturating_sub(1)
+    }
+
     /// Whether a byte could be part of such a text, separators included.
     fn readable(self, byte: u8) -> bool {
         matches!(byte, b' '..=b'~' | b'\t' | b'\n' | b'\r') || (byte >= 0x80 && !self.ascii)
@@ -74,58 +90,76 @@ fn runs<T>(
     None
 }
 
-/// Shows each place that could be text in hexadecimal, decoded. The text is to
-/// be stripped, so what separated the pairs is gone.
+/// Shows each place that could be text in hexadecimal, decoded. What separates
+/// the pairs is gone in the text's stripped form; `0x` before each is not.
 pub(super) fn in_hex<T>(
+    text: &[u8],
     stripped: &[u8],
     quarry: Quarry,
     mut show: impl FnMut(&[u8]) -> Option<T>,
 ) -> Option<T> {
-    let without_prefixes;
-    let stripped = match stripped.contains(&b'x') {
-        false => stripped,
-        true => {
-            without_prefixes = without_hex_prefixes(stripped);
-            &without_prefixes
-        }
-    };
+    let found = in_pairs(stripped, quarry, &mut show);
+    if found.is_some() || memchr2(b'x', b'X', text).is_none() {
+        return found;
+    }
+    let mut form = Vec::new();
+    form::strip(&without_hex_prefixes(text), &mut form);
+    in_pairs(&form, quarry, &mut show)
+}
+
+/// The text without the `0x` that words begin with.
+fn without_hex_prefixes(text: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(text.len());
+    let mut in_word = false;
+    let mut rest = text;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = match after {
+            [b'x' | b'X', digits @ ..] if byte == b'0' && !in_word => digits,
+            _ => {
+                plain.push(byte);
+                after
+            }
+        };
+        in_word = byte.is_ascii_alphanumeric();
+    }
+    plain
+}
+
+fn in_pairs<T>(
+    stripped: &[u8],
+    quarry: Quarry,
+    show: &mut impl FnMut(&[u8]) -> Option<T>,
+) -> Option<T> {
     let nibble = |at: usize| stripped.get(at).map_or(NONE, |&c| digit(&HEX, c));
     let byte = |high: usize, low: usize| match (nibble(high), nibble(low)) {
         (NONE, _) | (_, NONE) => 0,
         (high, low) => high << 4 | low,
     };
-    for parity in 0..2 {
-        let high = |pair: usize| parity + 2 * pair;
-        let forward = |pair| byte(high(pair), high(pair) + 1);
-        // The whole text may be reversed: the second digit comes first.
-        let backward = |pair| byte(high(pair), high(pair).wrapping_sub(1));
-        let readable = |pair| quarry.readable(forward(pair)) || quarry.readable(backward(pair));
-        let count = (stripped.len() + 1).saturating_sub(parity) / 2;
-        let found = runs(count, quarry.bytes_min, readable, |pairs| {
-            let bytes: Vec<u8> = pairs.clone().map(forward).collect();
-            show(&bytes).or_else(|| {
-                let bytes: Vec<u8> = pairs.rev().map(backward).collect();
+    let ways = match quarry.ascii {
+        true => sieve::hex_ways(stripped, quarry.digits_min()),
+        false => u8::MAX,
+    };
+    let ways = (0..4).filter(|way| ways >> way & 1 == 1);
+    ways.map(|way| (way % 2, way / 2 == 1))
+        .find_map(|(alignment, reversed)| {
+            let byte = |pair: usize| {
+                let high = alignment + 2 * pair;
+                // Of a reversed text, the second digit of a pair comes first.
+                match reversed {
+                    false => byte(high, high + 1),
+                    true => byte(high, high.wrapping_sub(1)),
+                }
+            };
+            let pairs = (stripped.len() + 1).saturating_sub(alignment) / 2;
+            let readable = |pair| quarry.readable(byte(pair));
+            runs(pairs, quarry.bytes_min, readable, |run| {
+                let mut bytes: Vec<u8> = run.map(byte).collect();
+                if reversed {
+                    bytes.reverse();
+                }
                 show(&bytes)
             })
-        });
-        if found.is_some() {
-            return found;
-        }
-    }
-    None
-}
-
-/// `0x31, 0x32` and `\x31\x32` are pairs too.
-fn without_hex_prefixes(stripped: &[u8]) -> Vec<u8> {
-    let mut rest = Vec::with_capacity(stripped.len());
-    for &byte in stripped {
-        match byte {
-            b'x' if rest.last() == Some(&b'0') => drop(rest.pop()),
-            b'x' => {}
-            _ => rest.push(byte),
-        }
-    }
-    rest
+        })
 }
 
 /// Shows each place that could be text in base64, decoded: of either alphabet,
@@ -138,58 +172,64 @@ pub(super) fn in_base64<T>(
 ) -> Option<T> {
     let is_digit = |c: &u8| digit(&BASE64, *c) != NONE;
     let of_digits;
-    let text = match text.iter().all(is_digit) {
+    let text = match form::is_stripped(text) || text.iter().all(is_digit) {
         true => text,
         false => {
             of_digits = text.iter().copied().filter(is_digit).collect::<Vec<u8>>();
             &of_digits
         }
     };
+    let ways = match quarry.ascii {
+        true => sieve::base64_ways(text, quarry.sextets_min()),
+        false => u8::MAX,
+    };
     let last = text.len().checked_sub(1)?;
-    let forward = |at: usize| digit(&BASE64, text[at]);
-    let backward = |at: usize| digit(&BASE64, text[last - at]);
-    sextets(text.len(), quarry, forward, &mut show)
-        .or_else(|| sextets(text.len(), quarry, backward, &mut show))
+    let digit = |at: usize| digit(&BASE64, text[at]);
+    let ways = (0..8).filter(|way| ways >> way & 1 == 1);
+    ways.map(|way| (way % 4, way / 4 == 1))
+        .find_map(|(alignment, reversed)| match reversed {
+            false => sextets(last, alignment, quarry, digit, &mut show),
+            true => {
+                // Counted from the other end.
+                let alignment = (last + 4 - alignment) % 4;
+                let digit = |at| digit(last - at);
+                sextets(last, alignment, quarry, digit, &mut show)
+            }
+        })
 }
 
-/// The search over `count` digits of six bits: four of them are three bytes.
+/// The search over digits of six bits, of which four are three bytes: none of
+/// them begins in the last digit of the text.
 fn sextets<T>(
-    count: usize,
+    last: usize,
+    alignment: usize,
     quarry: Quarry,
     digit: impl Fn(usize) -> u8,
     show: &mut impl FnMut(&[u8]) -> Option<T>,
 ) -> Option<T> {
-    let last = count.checked_sub(1)?;
-    // A byte begins in each digit of four but the last one.
-    let span = quarry
-        .bytes_min
-        .saturating_add(quarry.bytes_min.saturating_sub(1) / 3);
-    let byte = |at: usize, alignment: usize| match (at + 4 - alignment) % 4 {
+    let byte = |at: usize| match (at + 4 - alignment) % 4 {
         0 => Some(digit(at) << 2 | digit(at + 1) >> 4),
         1 => Some(digit(at) << 4 | digit(at + 1) >> 2),
         2 => Some(digit(at) << 6 | digit(at + 1)),
+        // The last digit of four only ends a byte.
         _ => None,
     };
-    (0..4).find_map(|alignment| {
-        let readable = |at| byte(at, alignment).is_none_or(|byte| quarry.readable(byte));
-        runs(last, span, readable, |places| {
-            let bytes: Vec<u8> = places.filter_map(|at| byte(at, alignment)).collect();
-            show(&bytes)
-        })
+    let readable = |at| byte(at).is_none_or(|byte| quarry.readable(byte));
+    runs(last, quarry.sextets_min(), readable, |run| {
+        let bytes: Vec<u8> = run.filter_map(byte).collect();
+        show(&bytes)
     })
 }
 
-/// The text with its escapes undone: `%41`, and those with a backslash. None
+/// The text with its escapes undone: those with a backslash, and `%41`. None
 /// where it has none.
 pub(super) fn unescaped(text: &[u8]) -> Option<Vec<u8>> {
-    let percent = text.contains(&b'%');
-    let backslash = text.contains(&b'\\');
-    match (percent, backslash) {
-        (false, false) => None,
-        (false, true) => Some(without_backslashes(text)),
-        (true, false) => Some(without_percents(text)),
-        (true, true) => Some(without_percents(&without_backslashes(text))),
-    }
+    let mark = memchr2(b'%', b'\\', text)?;
+    let backslashes = memchr(b'\\', &text[mark..]).is_some();
+    Some(match backslashes {
+        true => without_percents(&without_backslashes(text)),
+        false => without_percents(text),
+    })
 }
 
 fn without_percents(text: &[u8]) -> Vec<u8> {

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use serde::de::IgnoredAny;
 
-use super::json::{Token, Tokens, unquoted};
+use super::json::{Token, Tokens};
 use super::pointer::Pointer;
 
 /// A value of a sensitive field.
@@ -54,21 +54,22 @@ struct Walk<'a, 'w> {
 impl<'a> Walk<'a, '_> {
     /// Takes the next value, which `depth` steps lead to.
     fn value(&mut self, depth: usize) {
-        let mut here = (0..self.pointers.len()).filter(|&field| self.reached[field] == depth);
-        let ends = |field: &usize| self.pointers[*field].steps().len() == depth;
-        let Some(first) = here.next() else {
-            return self.all(|_| {});
-        };
-        if let Some(field) = std::iter::once(first).chain(here).find(ends) {
-            let mut values = Vec::new();
-            self.all(|text| values.push(Sensitive { field, text }));
-            self.found.append(&mut values);
-            return;
+        let mut on_the_way = false;
+        for (field, pointer) in self.pointers.iter().enumerate() {
+            if self.reached[field] == depth {
+                if pointer.steps().len() == depth {
+                    return self.all(Some(field));
+                }
+                on_the_way = true;
+            }
+        }
+        if !on_the_way {
+            return self.all(None);
         }
         match self.tokens.next() {
             Some(Token::Object) => {
                 while let Some(Token::Name(name)) = self.tokens.next() {
-                    self.step(depth, &unquoted(name));
+                    self.step(depth, &name.text());
                     self.value(depth + 1);
                 }
             }
@@ -97,18 +98,28 @@ impl<'a> Walk<'a, '_> {
         }
     }
 
-    /// Takes the next value whole, and shows each text and number in it.
-    fn all(&mut self, mut show: impl FnMut(Cow<'a, str>)) {
+    /// Takes the next value whole: each text and number in it is one of the
+    /// field's, if it is a field's.
+    fn all(&mut self, field: Option<usize>) {
         let mut open = 0_usize;
         for token in self.tokens.by_ref() {
-            match token {
-                Token::Object | Token::Array => open += 1,
-                Token::End => open = open.saturating_sub(1),
+            let text = match token {
+                Token::Object | Token::Array => {
+                    open += 1;
+                    None
+                }
+                Token::End => {
+                    open = open.saturating_sub(1);
+                    None
+                }
                 Token::Name(_) => continue,
-                Token::Text(text) if !text.is_empty() => show(unquoted(text)),
-                Token::Bare(text) if is_number(text) => show(Cow::Borrowed(text)),
-                // True, false, null and the empty text are nothing to leak.
-                Token::Text(_) | Token::Bare(_) => {}
+                Token::Text(text) => Some(text.text()),
+                Token::Bare(text) => is_number(text).then_some(Cow::Borrowed(text)),
+            };
+            // True, false, null and the empty text are nothing to leak.
+            let text = text.filter(|text| !text.is_empty());
+            if let (Some(field), Some(text)) = (field, text) {
+                self.found.push(Sensitive { field, text });
             }
             if open == 0 {
                 return;

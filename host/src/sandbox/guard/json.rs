@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr2;
+
 use super::disguise;
 
 /// A part of a JSON text.
@@ -16,12 +18,36 @@ pub(super) enum Token<'a> {
     Array,
     /// `}` or `]`
     End,
-    /// A member's name, between its quotes.
-    Name(&'a str),
-    /// A text, between its quotes.
-    Text(&'a str),
+    /// A member's name.
+    Name(Quoted<'a>),
+    /// A text.
+    Text(Quoted<'a>),
     /// A number, `true`, `false` or `null`.
     Bare(&'a str),
+}
+
+/// What stands between two quotes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Quoted<'a> {
+    written: &'a str,
+    escapes: bool,
+}
+
+impl<'a> Quoted<'a> {
+    /// The text that is meant. Half a surrogate pair is no character: U+FFFD.
+    #[inline]
+    pub(super) fn text(self) -> Cow<'a, str> {
+        match self.escapes {
+            false => Cow::Borrowed(self.written),
+            true => Cow::Owned(self.unescaped()),
+        }
+    }
+
+    #[cold]
+    fn unescaped(self) -> String {
+        let bytes = disguise::without_backslashes(self.written.as_bytes());
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
 }
 
 /// The tokens of a text, in order.
@@ -39,22 +65,32 @@ impl<'a> Tokens<'a> {
     /// The place of the first byte from `from` on that `is` holds for, or the
     /// text's end.
     fn first(&self, from: usize, is: impl Fn(u8) -> bool) -> usize {
-        let rest = self.text.as_bytes().iter().skip(from);
-        from + rest.take_while(|&&byte| !is(byte)).count()
-    }
-
-    /// The place of the quote that ends the text which begins at `from`.
-    fn closing_quote(&self, from: usize) -> usize {
         let bytes = self.text.as_bytes();
         let mut at = from;
-        loop {
-            match bytes.get(at) {
-                Some(b'"') => return at,
-                Some(b'\\') => at += 2,
-                Some(_) => at += 1,
-                None => return bytes.len(),
-            }
+        while bytes.get(at).is_some_and(|&byte| !is(byte)) {
+            at += 1;
         }
+        at
+    }
+
+    /// What stands from `from` on up to a quote, and the place of that.
+    fn quoted(&self, from: usize) -> Option<(Quoted<'a>, usize)> {
+        let bytes = self.text.as_bytes();
+        let mut escapes = false;
+        let mut at = from;
+        let quote = loop {
+            let rest = bytes.get(at..).unwrap_or_default();
+            match memchr2(b'"', b'\\', rest).map(|found| at + found) {
+                Some(mark) if bytes[mark] == b'"' => break mark,
+                Some(backslash) => {
+                    escapes = true;
+                    at = backslash + 2;
+                }
+                None => break bytes.len(),
+            }
+        };
+        let written = self.text.get(from..quote)?;
+        Some((Quoted { written, escapes }, quote))
     }
 }
 
@@ -68,8 +104,7 @@ impl<'a> Iterator for Tokens<'a> {
             b'[' => (start + 1, Token::Array),
             b'}' | b']' => (start + 1, Token::End),
             b'"' => {
-                let quote = self.closing_quote(start + 1);
-                let text = self.text.get(start + 1..quote)?;
+                let (text, quote) = self.quoted(start + 1)?;
                 let after = self.first(quote + 1, |byte| !is_space(byte));
                 match self.text.as_bytes().get(after) {
                     Some(b':') => (after, Token::Name(text)),
@@ -99,19 +134,16 @@ fn is_mark(byte: u8) -> bool {
     matches!(byte, b'{' | b'}' | b'[' | b']' | b'"')
 }
 
-/// What stands between two quotes, its escapes undone. Half a surrogate pair
-/// is no character: U+FFFD.
-pub(super) fn unquoted(text: &str) -> Cow<'_, str> {
-    if !text.as_bytes().contains(&b'\\') {
-        return Cow::Borrowed(text);
-    }
-    let bytes = disguise::without_backslashes(text.as_bytes());
-    Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn quoted(written: &str) -> Quoted<'_> {
+        Quoted {
+            written,
+            escapes: written.contains('\\'),
+        }
+    }
 
     #[test]
     fn a_text_is_its_tokens() {
@@ -119,16 +151,16 @@ mod tests {
         let tokens: Vec<Token> = Tokens::of(text).collect();
         let expected = [
             Token::Object,
-            Token::Name("a"),
+            Token::Name(quoted("a")),
             Token::Array,
             Token::Bare("1"),
             Token::Bare("-2.5e3"),
-            Token::Text(r#"x\"]"#),
+            Token::Text(quoted(r#"x\"]"#)),
             Token::Bare("true"),
             Token::End,
-            Token::Name("b"),
+            Token::Name(quoted("b")),
             Token::Object,
-            Token::Name(r"\\"),
+            Token::Name(quoted(r"\\")),
             Token::Bare("null"),
             Token::End,
             Token::End,
@@ -139,9 +171,9 @@ mod tests {
     #[test]
     fn what_is_no_json_ends_too() {
         for (text, expected) in [
-            ("\"open", vec![Token::Text("open")]),
-            ("\"open\\", vec![Token::Text("open\\")]),
-            ("\"ü\\ü", vec![Token::Text("ü\\ü")]),
+            ("\"open", vec![Token::Text(quoted("open"))]),
+            ("\"open\\", vec![Token::Text(quoted("open\\"))]),
+            ("\"ü\\ü", vec![Token::Text(quoted("ü\\ü"))]),
             ("word", vec![Token::Bare("word")]),
             (" ,", vec![]),
             ("", vec![]),
@@ -152,7 +184,10 @@ mod tests {
 
     #[test]
     fn escapes_are_undone() {
-        assert_eq!(unquoted(r"\u0031\u002e\n\/"), "1.\n/");
-        assert_eq!(unquoted(r"\ud83d\ude42 \ud83d!"), "\u{1f642} \u{fffd}!");
+        assert_eq!(quoted(r"\u0031\u002e\n\/").text(), "1.\n/");
+        assert_eq!(
+            quoted(r"\ud83d\ude42 \ud83d!").text(),
+            "\u{1f642} \u{fffd}!"
+        );
     }
 }

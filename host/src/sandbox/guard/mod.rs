@@ -17,6 +17,7 @@ mod json;
 mod needles;
 mod pointer;
 mod short;
+mod sieve;
 #[cfg(test)]
 mod tests;
 mod typed;
@@ -126,8 +127,13 @@ impl<'m> Inspector<'_, 'm> {
             form::strip(text.as_bytes(), &mut form);
             if form.len() >= STRIPPED_BYTES_MIN {
                 self.stripped.add(*field, &form);
-                form::reverse(text, &mut reversed);
-                form::strip(&reversed, &mut form);
+                match form.is_ascii() {
+                    true => form.reverse(),
+                    false => {
+                        form::reverse(text, &mut reversed);
+                        form::strip(&reversed, &mut form);
+                    }
+                }
                 self.stripped.add(*field, &form);
                 continue;
             }
@@ -168,7 +174,7 @@ impl<'m> Inspector<'_, 'm> {
     /// A part of a JSON text, on its own: what is compared whole is one here.
     fn token(&self, token: Token) -> Option<usize> {
         match token {
-            Token::Name(text) | Token::Text(text) => self.text(json::unquoted(text).as_bytes(), 0),
+            Token::Name(text) | Token::Text(text) => self.text(text.text().as_bytes(), 0),
             Token::Bare(number) => {
                 let number = number.parse().ok()?;
                 self.whole(|text| typed::is_float(text, number))
@@ -217,7 +223,7 @@ impl<'m> Inspector<'_, 'm> {
             bytes_min: part_bytes_min.min(self.short.disguised_bytes_min(text)),
             ascii: self.stripped.ascii() && self.written.ascii() && self.short.ascii(),
         };
-        disguise::in_hex(stripped, quarry, deeper)
+        disguise::in_hex(text, stripped, quarry, deeper)
             .or_else(|| disguise::in_base64(text, quarry, deeper))
     }
 }

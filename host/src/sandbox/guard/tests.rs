@@ -276,7 +276,7 @@ fn a_short_value_is_compared_whole() {
     ] {
         assert!(is_caught("PIN4", text), "{text}");
     }
-    for honest in ["PIN45", "the PIN4 of", "PIN", "x50494e34x50494e", ""] {
+    for honest in ["PIN45", "the PIN4 of", "PIN", "50494e3435", ""] {
         assert!(!is_caught("PIN4", honest), "{honest}");
     }
     let body = json!({"device_id": "PIN4"}).to_string();

@@ -3,40 +3,49 @@
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
 const SECONDS_PER_DAY: i64 = 86_400;
+/// The longest text that is a day and nothing else: `1987-03-04`.
+const DAY_BYTES_MAX: usize = 10;
 
 /// Whether the text is this whole number: by its digits, whatever separates
 /// them and in either order, or by its value (`7.0`, `1e3`). The sign does not
 /// count, and neither do leading zeros.
 pub(super) fn is_integer(text: &str, integer: i64) -> bool {
-    let signs = text.bytes().filter(|byte| !byte.is_ascii_punctuation());
-    same_digits(signs.clone(), integer)
-        || same_digits(signs.rev(), integer)
+    let digits = text.bytes().filter(|byte| !byte.is_ascii_punctuation());
+    same_digits(digits.clone().rev(), integer)
+        || same_digits(digits, integer)
         || is_float(text, integer as f64)
 }
 
+/// Whether these are the number's digits, the last one first.
 fn same_digits(mut digits: impl Iterator<Item = u8>, integer: i64) -> bool {
-    let first = digits.next().and_then(digit);
-    let number = digits.try_fold(first, |number, byte| {
-        let number = number?.checked_mul(10)?;
-        Some(Some(number.checked_add(digit(byte)?)?))
+    let mut rest = integer.unsigned_abs();
+    let mut any = false;
+    let same = digits.all(|byte| {
+        any = true;
+        let same = u64::from(byte) == u64::from(b'0') + rest % 10;
+        rest /= 10;
+        same
     });
-    number.flatten() == Some(integer.unsigned_abs())
-}
-
-fn digit(byte: u8) -> Option<u64> {
-    char::from(byte).to_digit(10).map(u64::from)
+    any && same && rest == 0
 }
 
 /// Whether the text is this number.
 pub(super) fn is_float(text: &str, float: f64) -> bool {
-    let begins_a_number = |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.');
-    text.as_bytes().first().is_some_and(begins_a_number) && text.parse() == Ok(float)
+    // What could be none is not parsed, and no word is: `inf` is text.
+    let points = text.bytes().filter(|&byte| byte == b'.').count();
+    let begins = text
+        .as_bytes()
+        .first()
+        .is_some_and(|byte| !byte.is_ascii_alphabetic());
+    points <= 1 && begins && text.parse() == Ok(float)
 }
 
 /// Whether the text is this day: year, month and day, or their reverse, or
 /// with the month first.
 pub(super) fn is_day(text: &str, days: i32) -> bool {
-    numbers(text).is_some_and(|(date, time)| time.is_empty() && is_date(date, i64::from(days)))
+    text.len() <= DAY_BYTES_MAX
+        && numbers(text)
+            .is_some_and(|(date, time)| time.is_empty() && is_date(date, i64::from(days)))
 }
 
 /// Whether the text is this moment, to the second: a day and the time of day,
