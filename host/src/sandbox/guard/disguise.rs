@@ -58,9 +58,10 @@ impl Quarry {
         self.bytes_min.saturating_mul(2).saturating_sub(1)
     }
 
-    /// Whether a byte could be part of such a text, separators included.
+    /// Whether a byte could be part of such a text, separators included: they
+    /// are printable.
     fn readable(self, byte: u8) -> bool {
-        matches!(byte, b' '..=b'~' | b'\t' | b'\n' | b'\r') || (byte >= 0x80 && !self.ascii)
+        matches!(byte, b' '..=b'~') || (byte >= 0x80 && !self.ascii)
     }
 }
 
@@ -139,8 +140,8 @@ fn in_pairs<T>(
         true => sieve::hex_ways(stripped, quarry.digits_min()),
         false => u8::MAX,
     };
-    let ways = (0..4).filter(|way| ways >> way & 1 == 1);
-    ways.map(|way| (way % 2, way / 2 == 1))
+    let ways = (0..2).filter(|way| ways >> way & 1 == 1);
+    ways.flat_map(|alignment| [(alignment, false), (alignment, true)])
         .find_map(|(alignment, reversed)| {
             let byte = |pair: usize| {
                 let high = alignment + 2 * pair;

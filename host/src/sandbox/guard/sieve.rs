@@ -16,22 +16,24 @@ const PLACES: usize = BLOCK + WIDTH_MAX;
 type Places = [u8; PLACES];
 
 /// The ways in which readable text could stand there in hexadecimal, over
-/// `width` places: a bit each for the two alignments, and for the two reversed.
+/// `width` places: a bit each for the two places of a pair where the digit that
+/// counts for sixteen may stand.
 pub(super) fn hex_ways(stripped: &[u8], width: usize) -> u8 {
-    // Of each alignment and order of the digits, a bit. The first digit of a
-    // pair tells, and lets the second pass.
-    const FORWARD: Places = pattern([0b0001, 0b0010]);
-    const BACKWARD: Places = pattern([0b0100, 0b1000]);
-    const PASS: Places = pattern([0b1010, 0b0101]);
-    any_run(stripped, width, hex_digit, |before, digits, after| {
-        let mut bits = [0; PLACES];
-        for place in 0..PLACES {
-            let forward = readable(digits[place] << 4 | after[place]) & FORWARD[place];
-            let backward = readable(digits[place] << 4 | before[place]) & BACKWARD[place];
-            bits[place] = forward | backward | PASS[place];
-        }
-        bits
-    })
+    const HIGH: Places = pattern([0b01, 0b10]);
+    const LOW: Places = pattern([0b10, 0b01]);
+    any_run(
+        stripped,
+        width,
+        |character| character,
+        |_, characters, _| {
+            let mut bits = [0; PLACES];
+            for place in 0..PLACES {
+                let high = characters[place].wrapping_sub(b'2') < 6;
+                bits[place] = 0_u8.wrapping_sub(u8::from(high)) & HIGH[place] | LOW[place];
+            }
+            bits
+        },
+    )
 }
 
 /// The ways in which readable text could stand there in base64, over `width`
@@ -120,20 +122,9 @@ fn both(bits: &Places, ahead: usize) -> Places {
     both
 }
 
-/// All bits where the byte could be part of an ASCII text, separators and the
-/// ends of lines included.
+/// All bits where the byte could be part of an ASCII text.
 fn readable(byte: u8) -> u8 {
-    let readable = (byte.wrapping_sub(b' ') < 0x60) | (byte.wrapping_sub(b'\t') < 5);
-    0_u8.wrapping_sub(u8::from(readable))
-}
-
-/// A digit's value, and 0 where it is none.
-fn hex_digit(character: u8) -> u8 {
-    match character {
-        b'0'..=b'9' => character - b'0',
-        b'a'..=b'f' => character - b'a' + 10,
-        _ => 0,
-    }
+    0_u8.wrapping_sub(u8::from(byte.wrapping_sub(b' ') < 0x60))
 }
 
 /// A digit's value in either alphabet, and 63 where it is none.

@@ -197,8 +197,10 @@ proptest! {
 
     #[test]
     fn a_value_is_caught_in_one_disguise_over_another(secret in secret()) {
+        // A line break is no part of what is looked for in disguise.
+        let inner = || CODES.into_iter().filter(|(name, _)| *name != "base64 in lines");
         for (outer_name, outer) in CODES {
-            for (inner_name, inner) in CODES {
+            for (inner_name, inner) in inner() {
                 let text = outer(&inner(&secret));
                 prop_assert!(is_caught(&secret, &text), "{inner_name} in {outer_name}: {text}");
             }
