@@ -79,6 +79,7 @@ impl Guard {
             stripped: Needles::new(),
             written: Needles::new(),
             short: Short::default(),
+            forms: Default::default(),
         }
     }
 }
@@ -93,6 +94,8 @@ pub(super) struct Inspector<'g, 'm> {
     written: Needles,
     /// What is compared whole.
     short: Short,
+    /// Buffers.
+    forms: [Vec<u8>; 2],
 }
 
 impl<'m> Inspector<'_, 'm> {
@@ -122,28 +125,28 @@ impl<'m> Inspector<'_, 'm> {
         self.stripped.clear();
         self.written.clear();
         self.short.clear();
-        let (mut form, mut reversed) = (Vec::new(), Vec::new());
+        let [form, reversed] = &mut self.forms;
         for Sensitive { field, text } in &self.values {
-            form::strip(text.as_bytes(), &mut form);
+            form::strip(text.as_bytes(), form);
             if form.len() >= STRIPPED_BYTES_MIN {
-                self.stripped.add(*field, &form);
+                self.stripped.add(*field, form);
                 match form.is_ascii() {
                     true => form.reverse(),
                     false => {
-                        form::reverse(text, &mut reversed);
-                        form::strip(&reversed, &mut form);
+                        form::reverse(text, reversed);
+                        form::strip(reversed, form);
                     }
                 }
-                self.stripped.add(*field, &form);
+                self.stripped.add(*field, form);
                 continue;
             }
-            self.short.add(*field, text, &form);
+            self.short.add(*field, text, form);
             if text.len() >= WRITTEN_BYTES_MIN && text.len() > form.len() {
-                form::lower(text.as_bytes(), &mut form);
-                self.written.add(*field, &form);
-                form::reverse(text, &mut reversed);
-                form::lower(&reversed, &mut form);
-                self.written.add(*field, &form);
+                form::lower(text.as_bytes(), form);
+                self.written.add(*field, form);
+                form::reverse(text, reversed);
+                form::lower(reversed, form);
+                self.written.add(*field, form);
             }
         }
         self.stripped.ready();

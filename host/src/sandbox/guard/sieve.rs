@@ -12,8 +12,10 @@ const WIDTH_MAX: usize = 16;
 /// A block, and the places that a run from its last place takes.
 const PLACES: usize = BLOCK + WIDTH_MAX;
 
-/// A byte for each place.
-type Places = [u8; PLACES];
+/// A byte for each place, and for as many more as a look ahead may go.
+type Places = [u8; PLACES + WIDTH_MAX];
+
+const NO_PLACE: Places = [0; PLACES + WIDTH_MAX];
 
 /// The ways in which readable text could stand there in hexadecimal, over
 /// `width` places: a bit each for the two places of a pair where the digit that
@@ -26,7 +28,7 @@ pub(super) fn hex_ways(stripped: &[u8], width: usize) -> u8 {
         width,
         |character| character,
         |_, characters, _| {
-            let mut bits = [0; PLACES];
+            let mut bits = NO_PLACE;
             for place in 0..PLACES {
                 let high = characters[place].wrapping_sub(b'2') < 6;
                 bits[place] = 0_u8.wrapping_sub(u8::from(high)) & HIGH[place] | LOW[place];
@@ -48,7 +50,7 @@ pub(super) fn base64_ways(digits: &[u8], width: usize) -> u8 {
     const THIRD: Places = pattern([0b0100, 0b1000, 0b0001, 0b0010]);
     const FOURTH: Places = pattern([0b0010, 0b0100, 0b1000, 0b0001]);
     any_run(digits, width, base64_digit, |before, digits, after| {
-        let mut bits = [0; PLACES];
+        let mut bits = NO_PLACE;
         for place in 0..PLACES {
             let (digit, after, before) = (digits[place], after[place], before[place]);
             let forward = readable(digit << 2 | after >> 4) & FIRST[place]
@@ -68,7 +70,7 @@ pub(super) fn base64_ways(digits: &[u8], width: usize) -> u8 {
 
 /// The bits, again and again.
 const fn pattern<const N: usize>(bits: [u8; N]) -> Places {
-    let mut pattern = [0; PLACES];
+    let mut pattern = NO_PLACE;
     let mut place = 0;
     while place < PLACES {
         pattern[place] = bits[place % N];
@@ -89,12 +91,14 @@ fn any_run(
     let mut found = 0;
     for start in (0..text.len()).step_by(BLOCK) {
         // One place more at either side.
-        let mut digits = [0; PLACES + 2];
+        let mut digits = [0; PLACES + WIDTH_MAX + 2];
         let from = start.saturating_sub(1);
         let block = &text[from..text.len().min(start + PLACES + 1)];
         digits[from + 1 - start..][..block.len()].copy_from_slice(block);
-        let digits = digits.map(&digit);
-        let at = |skipped: usize| digits[skipped..].first_chunk().unwrap_or(&[0; PLACES]);
+        for character in &mut digits {
+            *character = digit(*character);
+        }
+        let at = |skipped: usize| digits[skipped..].first_chunk().unwrap_or(&NO_PLACE);
         let runs = on_end(bits(at(0), at(1), at(2)), width);
         found = runs[..BLOCK].iter().fold(found, |found, bits| found | bits);
     }
@@ -114,10 +118,10 @@ fn on_end(bits: Places, width: usize) -> Places {
 
 /// The bits that are set both at a place and so far ahead of it.
 fn both(bits: &Places, ahead: usize) -> Places {
-    let mut both = [0; PLACES];
-    both[..PLACES - ahead].copy_from_slice(&bits[ahead..]);
-    for (both, bits) in both.iter_mut().zip(bits) {
-        *both &= bits;
+    let mut both = NO_PLACE;
+    let shifted = &bits[ahead..][..PLACES];
+    for place in 0..PLACES {
+        both[place] = bits[place] & shifted[place];
     }
     both
 }

@@ -44,8 +44,8 @@ pub(super) fn is_float(text: &str, float: f64) -> bool {
 /// with the month first.
 pub(super) fn is_day(text: &str, days: i32) -> bool {
     text.len() <= DAY_BYTES_MAX
-        && numbers(text)
-            .is_some_and(|(date, time)| time.is_empty() && is_date(date, i64::from(days)))
+        && Numbers::of(text)
+            .is_some_and(|numbers| numbers.rest.is_empty() && numbers.begin_with(i64::from(days)))
 }
 
 /// Whether the text is this moment, to the second: a day and the time of day,
@@ -57,40 +57,53 @@ pub(super) fn is_moment(text: &str, micros: i64) -> bool {
     let counts = [micros, micros.div_euclid(1_000), seconds];
     let counted = text.parse().is_ok_and(|count: i64| counts.contains(&count));
     counted
-        || numbers(text).is_some_and(|(date, time)| {
-            let shown = time.iter().copied().chain([0; 3]);
-            is_date(date, seconds.div_euclid(SECONDS_PER_DAY)) && shown.take(3).eq(clock)
+        || Numbers::of(text).is_some_and(|numbers| {
+            let shown = numbers.rest.iter().copied().chain([0; 3]);
+            numbers.begin_with(seconds.div_euclid(SECONDS_PER_DAY)) && shown.take(3).eq(clock)
         })
 }
 
-/// The first three numbers of a text, with their digits counted, and the rest.
-/// Eight digits together are a date too.
-fn numbers(text: &str) -> Option<([(i64, usize); 3], Vec<i64>)> {
-    let groups: Vec<&str> = text
-        .split(|c: char| !c.is_ascii_digit())
-        .filter(|digits| !digits.is_empty())
-        .collect();
-    let (date, time) = match groups.as_slice() {
-        [date, time @ ..] if date.len() == 8 => ([&date[..4], &date[4..6], &date[6..]], time),
-        [first, second, third, time @ ..] => ([*first, *second, *third], time),
-        _ => return None,
-    };
-    let number = |digits: &str| digits.parse::<i64>().ok();
-    let [first, second, third] = date.map(|digits| Some((number(digits)?, digits.len())));
-    let time = time
-        .iter()
-        .map(|digits| number(digits))
-        .collect::<Option<_>>()?;
-    Some(([first?, second?, third?], time))
+/// The numbers in a text.
+struct Numbers {
+    /// The first three, with their digits counted: a date, if they are one.
+    date: [(i64, usize); 3],
+    rest: Vec<i64>,
 }
 
-/// Whether the three are this day. The year is the one of four digits.
-fn is_date([first, second, third]: [(i64, usize); 3], days: i64) -> bool {
-    let (year, month, day) = civil(days);
-    let year = (year, 4);
-    match first == year {
-        true => (second.0, third.0) == (month, day),
-        false => third == year && [(day, month), (month, day)].contains(&(first.0, second.0)),
+impl Numbers {
+    /// None where there are fewer than three. Eight digits together count as a
+    /// date.
+    fn of(text: &str) -> Option<Self> {
+        let groups: Vec<&str> = text
+            .split(|c: char| !c.is_ascii_digit())
+            .filter(|digits| !digits.is_empty())
+            .collect();
+        let (date, rest) = match groups.as_slice() {
+            [date, rest @ ..] if date.len() == 8 => ([&date[..4], &date[4..6], &date[6..]], rest),
+            [first, second, third, rest @ ..] => ([*first, *second, *third], rest),
+            _ => return None,
+        };
+        let number = |digits: &str| digits.parse().ok();
+        let [first, second, third] = date.map(|digits| Some((number(digits)?, digits.len())));
+        Some(Self {
+            date: [first?, second?, third?],
+            rest: rest
+                .iter()
+                .map(|digits| number(digits))
+                .collect::<Option<_>>()?,
+        })
+    }
+
+    /// Whether they begin with this day. The year is the one of four digits.
+    fn begin_with(&self, days: i64) -> bool {
+        let (year, month, day) = civil(days);
+        let [first, second, third] = self.date;
+        match first == (year, 4) {
+            true => (second.0, third.0) == (month, day),
+            false => {
+                third == (year, 4) && [(day, month), (month, day)].contains(&(first.0, second.0))
+            }
+        }
     }
 }
 
