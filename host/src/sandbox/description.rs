@@ -12,6 +12,9 @@ use crate::row::{Column, ValueType};
 const IDENTIFIER_BYTES_MAX: usize = 63;
 /// PostgreSQL's own bound on the columns of a table.
 const COLUMNS_MAX: usize = 1_600;
+/// Fields of a body: each may be looked for in every message. As many as a
+/// table has columns.
+const FIELDS_MAX: usize = COLUMNS_MAX;
 
 /// What a component says of itself.
 #[derive(Clone, Debug)]
@@ -56,6 +59,10 @@ impl Description {
     /// # Errors
     /// The description contradicts itself or could not be a table's.
     pub(super) fn check(described: types::Description) -> Result<Self> {
+        ensure!(
+            described.fields.len() <= FIELDS_MAX,
+            "it describes more than {FIELDS_MAX} fields"
+        );
         let description = Self {
             name: described.name,
             version: described.version,
@@ -251,6 +258,11 @@ mod tests {
         assert!(complaint(|d| d.columns[0].name = "x\u{1b}[31m".into()).contains("identifier"));
         assert!(complaint(|d| d.columns.push(d.columns[0].clone())).contains("twice"));
         assert!(complaint(|d| d.parameters[0].required = true).contains("default"));
+        let field = types::Field {
+            pointer: "/ip".into(),
+            sensitive: true,
+        };
+        assert!(complaint(|d| d.fields = vec![field; 1_601]).contains("1600 fields"));
         for pointer in ["ip", "/ip\n", "/a~2b"] {
             let field = types::Field {
                 pointer: pointer.into(),

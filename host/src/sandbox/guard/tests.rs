@@ -255,6 +255,7 @@ fn a_short_address_is_caught_as_a_part_with_its_separators() {
     for (name, code) in CODES {
         assert!(is_caught("10.0.0.1", &code("at 10.0.0.1, again")), "{name}");
         assert!(is_caught("fe80::1", &code("FE80::1")), "{name}");
+        assert!(is_caught("10.0.0.1", &code("at 1.0.0.01, again")), "{name}");
     }
     for honest in ["10001 miles", "1.1.1.2", "a1111b"] {
         assert!(
@@ -307,6 +308,14 @@ fn a_value_of_one_to_three_characters_is_compared_as_it_is() {
 fn separators_alone_are_compared_as_they_are() {
     assert!(is_caught("--", "--") && is_caught("\u{1f642}", "\u{1f642}"));
     assert!(!is_caught("--", "") && !is_caught("--", "-") && !is_caught("-", "..."));
+}
+
+#[test]
+fn a_value_in_pieces_of_one_json_text_is_caught() {
+    let body = json!({"ip": "203.0.113.77"}).to_string();
+    for json in ["[203,0,113,77]", r#"[203,[0.113],{},"77"]"#] {
+        assert!(caught(&body, Value::Json(json.into())).is_some(), "{json}");
+    }
 }
 
 #[test]
