@@ -178,10 +178,10 @@ impl<'m> Inspector<'_, 'm> {
     fn token(&self, token: Token) -> Option<usize> {
         match token {
             Token::Name(text) | Token::Text(text) => self.text(text.text().as_bytes(), 0),
-            Token::Bare(number) => {
+            Token::Bare(number) => self.text(number.as_bytes(), 0).or_else(|| {
                 let number = number.parse().ok()?;
                 self.whole(|text| typed::is_float(text, number))
-            }
+            }),
             Token::Object | Token::Array | Token::End => None,
         }
     }

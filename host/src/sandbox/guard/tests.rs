@@ -240,6 +240,19 @@ proptest! {
     }
 }
 
+/// The texts are longer than what is looked at in one go, and what is around
+/// the value could be no text in disguise.
+#[test]
+fn the_shortest_part_is_caught_at_each_place_of_a_long_text() {
+    for place in 0..150 {
+        let (before, after) = ("A".repeat(place), "A".repeat(150 - place));
+        for (name, code) in CODES {
+            let text = format!("{before}{}{after}", code("k3v9t2w8"));
+            assert!(is_caught("k3v9t2w8", &text), "{name} at {place}");
+        }
+    }
+}
+
 #[test]
 fn a_short_address_is_caught_as_a_part_with_its_separators() {
     for text in [
@@ -345,10 +358,11 @@ fn a_number_is_caught_as_a_text_and_as_a_number() {
         caught(body, Value::Integer(900_121_234)).as_deref(),
         Some("/ip")
     );
-    assert_eq!(
-        caught(body, Value::Integer(71)).as_deref(),
-        Some("/device_id")
-    );
+    for value in [Value::Integer(71), Value::Json("[7.1e1]".into())] {
+        assert_eq!(caught(body, value).as_deref(), Some("/device_id"));
+    }
+    let body = r#"{"ip":"12-34"}"#;
+    assert!(caught(body, Value::Json("[1234]".into())).is_some());
 }
 
 #[test]
