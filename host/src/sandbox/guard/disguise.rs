@@ -41,8 +41,8 @@ fn digit(digits: &[u8; 256], character: u8) -> u8 {
 pub(super) struct Quarry {
     /// The fewest bytes of them all. What is shorter need not be decoded.
     pub(super) bytes_min: usize,
-    /// Whether they are ASCII, all of them.
-    pub(super) ascii: bool,
+    /// Whether they are printable ASCII, all of them.
+    pub(super) printable: bool,
 }
 
 impl Quarry {
@@ -58,10 +58,10 @@ impl Quarry {
         self.bytes_min.saturating_mul(2).saturating_sub(1)
     }
 
-    /// Whether a byte could be part of such a text, separators included: they
-    /// are printable.
+    /// Whether a byte could be part of such a text, other separators included:
+    /// those are printable.
     fn readable(self, byte: u8) -> bool {
-        matches!(byte, b' '..=b'~') || (byte >= 0x80 && !self.ascii)
+        matches!(byte, b' '..=b'~') || !self.printable
     }
 }
 
@@ -136,7 +136,7 @@ fn in_pairs<T>(
         (NONE, _) | (_, NONE) => 0,
         (high, low) => high << 4 | low,
     };
-    let ways = match quarry.ascii {
+    let ways = match quarry.printable {
         true => sieve::hex_ways(stripped, quarry.digits_min()),
         false => u8::MAX,
     };
@@ -180,7 +180,7 @@ pub(super) fn in_base64<T>(
             &of_digits
         }
     };
-    let ways = match quarry.ascii {
+    let ways = match quarry.printable {
         true => sieve::base64_ways(text, quarry.sextets_min()),
         false => u8::MAX,
     };

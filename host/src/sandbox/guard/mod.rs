@@ -79,6 +79,7 @@ impl Guard {
             stripped: Needles::new(),
             written: Needles::new(),
             short: Short::default(),
+            printable: true,
             forms: Default::default(),
         }
     }
@@ -94,6 +95,8 @@ pub(super) struct Inspector<'g, 'm> {
     written: Needles,
     /// What is compared whole.
     short: Short,
+    /// Whether all values are printable ASCII.
+    printable: bool,
     /// Buffers.
     forms: [Vec<u8>; 2],
 }
@@ -125,8 +128,10 @@ impl<'m> Inspector<'_, 'm> {
         self.stripped.clear();
         self.written.clear();
         self.short.clear();
+        self.printable = true;
         let [form, reversed] = &mut self.forms;
         for Sensitive { field, text } in &self.values {
+            self.printable &= text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
             form::strip(text.as_bytes(), form);
             if form.len() >= STRIPPED_BYTES_MIN {
                 self.stripped.add(*field, form);
@@ -224,7 +229,7 @@ impl<'m> Inspector<'_, 'm> {
         }
         let quarry = Quarry {
             bytes_min: part_bytes_min.min(self.short.disguised_bytes_min(text)),
-            ascii: self.stripped.ascii() && self.written.ascii() && self.short.ascii(),
+            printable: self.printable,
         };
         disguise::in_hex(text, stripped, quarry, deeper)
             .or_else(|| disguise::in_base64(text, quarry, deeper))

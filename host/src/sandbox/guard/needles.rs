@@ -8,7 +8,6 @@ pub(super) struct Needles {
     /// How far to go on from a bigram, by its hash.
     jumps: [u8; BIGRAMS],
     bytes_min: usize,
-    ascii: bool,
 }
 
 struct Needle {
@@ -33,7 +32,6 @@ impl Needles {
             needles: Vec::new(),
             jumps: [0; BIGRAMS],
             bytes_min: usize::MAX,
-            ascii: true,
         }
     }
 
@@ -41,7 +39,6 @@ impl Needles {
         self.bytes.clear();
         self.needles.clear();
         self.bytes_min = usize::MAX;
-        self.ascii = true;
     }
 
     /// Adds a needle of at least four bytes.
@@ -55,7 +52,6 @@ impl Needles {
             field,
         });
         self.bytes_min = self.bytes_min.min(needle.len());
-        self.ascii &= needle.is_ascii();
     }
 
     /// The fewest bytes of a needle; where there is none, more than any text's.
@@ -65,11 +61,6 @@ impl Needles {
 
     pub(super) fn is_empty(&self) -> bool {
         self.needles.is_empty()
-    }
-
-    /// Whether all are ASCII.
-    pub(super) fn ascii(&self) -> bool {
-        self.ascii
     }
 
     /// Makes the tables, once all needles are there.

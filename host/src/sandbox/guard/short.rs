@@ -51,10 +51,6 @@ impl Short {
         self.values.is_empty()
     }
 
-    pub(super) fn ascii(&self) -> bool {
-        self.values.iter().all(|value| value.text.is_ascii())
-    }
-
     /// The fewest bytes to decode of a text; more than any text has where none
     /// of these values could stand in it in disguise.
     pub(super) fn disguised_bytes_min(&self, text: &[u8]) -> usize {

@@ -153,6 +153,8 @@ fn secret() -> impl Strategy<Value = String> {
         "[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9a-f]{12}",
         "[A-Z][a-z]{5,9} [A-Z][a-z]{5,9}@[a-z]{4,8}[.]example",
         "[A-Za-z0-9]{8,40}",
+        // More than one line.
+        "[A-Z][a-z]{5,9} [1-9]{1,3}\n\t[a-z]{5,9}\r\n",
         // Letters of other scripts.
         "[äöüéß]{3}[a-z]{2,5}-[а-я]{3,8}",
     ]
