@@ -41,8 +41,38 @@ fn digit(digits: &[u8; 256], character: u8) -> u8 {
 pub(super) struct Quarry {
     /// The fewest bytes of them all. What is shorter need not be decoded.
     pub(super) bytes_min: usize,
-    /// Whether they are printable ASCII, all of them.
-    pub(super) printable: bool,
+    /// The bytes in them that are not printable ASCII.
+    pub(super) others: Others,
+}
+
+/// A set of bytes that are not printable ASCII.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Others([u128; 2]);
+
+impl Others {
+    /// Adds those of a text, in either case.
+    pub(super) fn add(&mut self, text: &str) {
+        if text.bytes().all(is_printable) {
+            return;
+        }
+        for text in [text, &text.to_lowercase(), &text.to_uppercase()] {
+            for byte in text.bytes().filter(|&byte| !is_printable(byte)) {
+                self.0[usize::from(byte >> 7)] |= 1 << (byte & 0x7f);
+            }
+        }
+    }
+
+    fn contain(&self, byte: u8) -> bool {
+        self.0[usize::from(byte >> 7)] >> (byte & 0x7f) & 1 == 1
+    }
+
+    fn are_none(&self) -> bool {
+        self.0 == [0, 0]
+    }
+}
+
+fn is_printable(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~')
 }
 
 impl Quarry {
@@ -61,7 +91,7 @@ impl Quarry {
     /// Whether a byte could be part of such a text, other separators included:
     /// those are printable.
     fn readable(self, byte: u8) -> bool {
-        matches!(byte, b' '..=b'~') || !self.printable
+        is_printable(byte) || self.others.contain(byte)
     }
 }
 
@@ -136,7 +166,7 @@ fn in_pairs<T>(
         (NONE, _) | (_, NONE) => 0,
         (high, low) => high << 4 | low,
     };
-    let ways = match quarry.printable {
+    let ways = match quarry.others.are_none() {
         true => sieve::hex_ways(stripped, quarry.digits_min()),
         false => u8::MAX,
     };
@@ -180,7 +210,7 @@ pub(super) fn in_base64<T>(
             &of_digits
         }
     };
-    let ways = match quarry.printable {
+    let ways = match quarry.others.are_none() {
         true => sieve::base64_ways(text, quarry.sextets_min()),
         false => u8::MAX,
     };

@@ -22,7 +22,7 @@ mod sieve;
 mod tests;
 mod typed;
 
-use disguise::Quarry;
+use disguise::{Others, Quarry};
 use extract::Sensitive;
 use json::{Token, Tokens};
 use needles::Needles;
@@ -79,7 +79,7 @@ impl Guard {
             stripped: Needles::new(),
             written: Needles::new(),
             short: Short::default(),
-            printable: true,
+            others: Others::default(),
             forms: Default::default(),
         }
     }
@@ -95,8 +95,8 @@ pub(super) struct Inspector<'g, 'm> {
     written: Needles,
     /// What is compared whole.
     short: Short,
-    /// Whether all values are printable ASCII.
-    printable: bool,
+    /// The bytes in all values that are not printable ASCII.
+    others: Others,
     /// Buffers.
     forms: [Vec<u8>; 2],
 }
@@ -128,10 +128,10 @@ impl<'m> Inspector<'_, 'm> {
         self.stripped.clear();
         self.written.clear();
         self.short.clear();
-        self.printable = true;
+        self.others = Others::default();
         let [form, reversed] = &mut self.forms;
         for Sensitive { field, text } in &self.values {
-            self.printable &= text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+            self.others.add(text);
             form::strip(text.as_bytes(), form);
             if form.len() >= STRIPPED_BYTES_MIN {
                 self.stripped.add(*field, form);
@@ -229,7 +229,7 @@ impl<'m> Inspector<'_, 'm> {
         }
         let quarry = Quarry {
             bytes_min: part_bytes_min.min(self.short.disguised_bytes_min(text)),
-            printable: self.printable,
+            others: self.others,
         };
         disguise::in_hex(text, stripped, quarry, deeper)
             .or_else(|| disguise::in_base64(text, quarry, deeper))
