@@ -170,7 +170,7 @@ fn around() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
     fn a_value_is_caught_in_each_disguise_wherever_it_stands(
