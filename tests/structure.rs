@@ -33,7 +33,11 @@ const HOMES: [(&[&str], &[&str]); 6] = [
 const PRINTERS: [&str; 3] = ["main", "summary", "demo"];
 
 /// Files of the host that are compiled for tests only, as their parents say.
-const TEST_FILES: [&str; 2] = ["admin/tests.rs", "pipeline/simulation.rs"];
+const TEST_FILES: [&str; 3] = [
+    "admin/tests.rs",
+    "pipeline/simulation.rs",
+    "sandbox/guard/tests.rs",
+];
 
 fn host() -> Vec<Source> {
     let mut sources = Source::all_in(&repository().join("host/src"));

@@ -15,7 +15,7 @@ use crate::pipeline::{
     Shape, Until,
 };
 use crate::queue::QueueSettings;
-use crate::sandbox::{self, Cache, Capabilities, Isolation, Keys, Limits};
+use crate::sandbox::{self, Cache, Capabilities, Conditions, Isolation, Keys, Limits, Pointer};
 
 /// Loads SQS messages into PostgreSQL through a sandboxed transform component.
 ///
@@ -159,6 +159,16 @@ pub struct RunArgs {
         value_delimiter = '\n'
     )]
     parameters: Vec<(String, String)>,
+    /// Fields of the body whose raw values must not get out of the component,
+    /// beside those that it declares sensitive.
+    #[arg(
+        long,
+        value_name = "POINTER,…",
+        env = "ETL_HOST_SENSITIVE",
+        value_parser = sensitive,
+        value_delimiter = ','
+    )]
+    sensitive: Vec<Pointer>,
     /// Where a producer's own event id stands in the body; default: the
     /// message's id is its identity.
     #[arg(long, value_name = "POINTER", env = "ETL_HOST_EVENT_ID", value_parser = pointer)]
@@ -402,14 +412,17 @@ impl RunArgs {
         let sandbox_threads = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Plan {
             transform,
-            parameters: self.parameters,
-            limits: self.limits.checked(),
-            isolation: match self.isolation {
-                IsolationArg::Batch => Isolation::Batch,
-                IsolationArg::Message => Isolation::Message,
+            conditions: Conditions {
+                parameters: self.parameters,
+                sensitive: self.sensitive,
+                limits: self.limits.checked(),
+                isolation: match self.isolation {
+                    IsolationArg::Batch => Isolation::Batch,
+                    IsolationArg::Message => Isolation::Message,
+                },
+                capabilities: Capabilities::new(self.keys.read()?),
+                cache: self.cache.open()?,
             },
-            capabilities: Capabilities::new(self.keys.read()?),
-            cache: self.cache.open()?,
             queue: QueueSettings {
                 url,
                 dead_letter_url: self.dead_letter_queue_url,
@@ -537,6 +550,12 @@ fn pointer(text: &str) -> Result<String, String> {
         true => Ok(text.to_owned()),
         false => Err("a JSON pointer starts with `/`, as in /event/id".into()),
     }
+}
+
+fn sensitive(text: &str) -> Result<Pointer, String> {
+    Pointer::parse(text)
+        .filter(|_| !text.is_empty())
+        .ok_or_else(|| "expected JSON pointers, as in /ip,/device/id".into())
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {

@@ -23,8 +23,8 @@ pub enum Verdict {
 pub struct Rejection {
     /// The reason.
     pub reason: Reason,
-    /// Where: the JSON pointer of an input field that the component declares,
-    /// or the name of a column.
+    /// Where: the JSON pointer of an input field that the component declares or
+    /// the operator names, or the name of a column.
     pub field: Option<String>,
 }
 
@@ -64,6 +64,9 @@ pub enum Reason {
     ResultLimit,
     /// The sandbox: the result breaks the interface (count, columns, types).
     BrokenInterface,
+    /// The sandbox: a value of the result holds a raw value of a sensitive
+    /// field, or nobody can tell because the body is no JSON.
+    Leak,
     /// The host: the event id that was asked for is missing or no text.
     EventId,
     /// PostgreSQL refuses this record; the SQLSTATE says why.
@@ -80,6 +83,7 @@ impl Reason {
                 | Self::MemoryLimit
                 | Self::ResultLimit
                 | Self::BrokenInterface
+                | Self::Leak
         )
     }
 }
@@ -99,6 +103,7 @@ impl fmt::Display for Reason {
             Self::MemoryLimit => "memory-limit",
             Self::ResultLimit => "result-limit",
             Self::BrokenInterface => "broken-interface",
+            Self::Leak => "leak",
             Self::EventId => "event-id",
             Self::Database(sqlstate) => return write!(f, "database-{sqlstate}"),
         })

@@ -7,7 +7,7 @@
 //! | 49–51, 53, 54 | `identity` |
 //! | 55 | `table::a_ledger_without_its_key_is_refused` |
 //! | 57–62 | `payload` |
-//! | 64–69 | `component`; 67 but for a value that a component fails to mask |
+//! | 64–69 | `component`; 67 and 61 of a component that does not mask: `leak` |
 //! | 71–76, 78, 80 | `table_data`; too long: `rejected::a_value_too_long_…` |
 //! | 81, 82, 84–86, 88–90, 92, 94, 96, 97, 100 | `database`, `restarts` |
 //! | 95, 99 | `tls` |
@@ -21,6 +21,7 @@
 mod component;
 mod database;
 mod identity;
+mod leak;
 mod order;
 mod payload;
 mod pgbouncer;

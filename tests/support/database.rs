@@ -27,6 +27,7 @@ pub struct LedgerEntry {
     pub message_id: String,
     pub outcome: String,
     pub reason: Option<String>,
+    pub field: Option<String>,
 }
 
 impl Database {
@@ -157,14 +158,17 @@ impl Database {
     }
 
     pub fn ledger(&self) -> Vec<LedgerEntry> {
-        self.query("SELECT message_id, outcome::text, reason::text FROM etl_host.ledger ORDER BY 1")
-            .iter()
-            .map(|row| LedgerEntry {
-                message_id: row.get(0),
-                outcome: row.get(1),
-                reason: row.get(2),
-            })
-            .collect()
+        self.query(
+            "SELECT message_id, outcome::text, reason::text, field FROM etl_host.ledger ORDER BY 1",
+        )
+        .iter()
+        .map(|row| LedgerEntry {
+            message_id: row.get(0),
+            outcome: row.get(1),
+            reason: row.get(2),
+            field: row.get(3),
+        })
+        .collect()
     }
 
     /// How many messages had which fate.

@@ -567,6 +567,7 @@ impl Series {
             Reason::MemoryLimit,
             Reason::ResultLimit,
             Reason::BrokenInterface,
+            Reason::Leak,
             Reason::EventId,
         ] {
             drop(self.fates.get_or_create(&refused(reason.to_string())));

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::start::{Changes, OutputFault, Plan, reaches, unkeyed};
 use crate::exit::Failure;
 use crate::queue::{Found, Queue};
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Pointer, Sandbox};
 
 /// What was found out about everything that a run depends on.
 #[derive(Debug, Default, Serialize)]
@@ -106,12 +106,9 @@ impl Plan {
 
 fn component_notes(sandbox: &Sandbox) -> Vec<String> {
     let description = sandbox.description();
-    let pointers = |sensitive: bool| {
-        let fields = description.fields.iter();
-        let chosen = fields.filter(|field| field.sensitive == sensitive);
-        let pointers: Vec<&str> = chosen.map(|field| field.pointer.as_str()).collect();
-        pointers.join(", ")
-    };
+    let guarded = sandbox.guarded();
+    let fields = description.fields.iter().map(|field| &field.pointer);
+    let open: Vec<&Pointer> = fields.filter(|field| !guarded.contains(field)).collect();
     let mut notes = vec![
         format!(
             "{} {}, SHA-256 {}",
@@ -119,7 +116,7 @@ fn component_notes(sandbox: &Sandbox) -> Vec<String> {
             description.version,
             sandbox.digest()
         ),
-        format!("reads {}; sensitive: {}", pointers(false), pointers(true)),
+        format!("reads {}; sensitive: {}", list(open), list(guarded)),
         format!("reaches {}", reaches(sandbox)),
         match sandbox.from_cache() {
             true => "its compiled code is in the cache".to_owned(),
@@ -128,6 +125,11 @@ fn component_notes(sandbox: &Sandbox) -> Vec<String> {
     ];
     notes.extend(unkeyed(sandbox));
     notes
+}
+
+fn list<'a>(pointers: impl IntoIterator<Item = &'a Pointer>) -> String {
+    let texts: Vec<&str> = pointers.into_iter().map(Pointer::as_str).collect();
+    texts.join(", ")
 }
 
 fn queue_notes(found: &Found) -> Vec<String> {

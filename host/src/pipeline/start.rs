@@ -21,7 +21,7 @@ use crate::output::{
     fit, missing_grants,
 };
 use crate::queue::{Found, Queue, QueueSettings};
-use crate::sandbox::{Cache, Capabilities, Isolation, Limits, Sandbox, SandboxThreads};
+use crate::sandbox::{Conditions, Pointer, Sandbox, SandboxThreads};
 use crate::shutdown::Shutdown;
 use crate::telemetry::Telemetry;
 
@@ -30,16 +30,8 @@ use crate::telemetry::Telemetry;
 pub struct Plan {
     /// The component's file.
     pub transform: PathBuf,
-    /// Its parameters.
-    pub parameters: Vec<(String, String)>,
-    /// What it may use.
-    pub limits: Limits,
-    /// How long its instances live.
-    pub isolation: Isolation,
-    /// What the component may reach beside its messages.
-    pub capabilities: Capabilities,
-    /// Where compiled components are kept.
-    pub cache: Option<Cache>,
+    /// How it is run.
+    pub conditions: Conditions,
     /// The source queue.
     pub queue: QueueSettings,
     /// The database.
@@ -146,12 +138,8 @@ impl Plan {
     pub(super) fn sandbox(&self) -> Result<Sandbox, Failure> {
         let sandbox = Sandbox::load(
             &self.transform,
-            &self.parameters,
-            self.limits,
-            self.isolation,
+            &self.conditions,
             self.shape.sandbox_threads,
-            &self.capabilities,
-            self.cache.as_ref(),
         )
         .ends_as(Kind::Configuration)?;
         let description = sandbox.description();
@@ -309,9 +297,8 @@ pub(super) fn reaches(sandbox: &Sandbox) -> String {
 
 /// What an operator should know of a component that masks without a key.
 pub(super) fn unkeyed(sandbox: &Sandbox) -> Option<String> {
-    let fields = sandbox.description().fields.iter();
-    let sensitive = fields.filter(|field| field.sensitive);
-    let pointers: Vec<&str> = sensitive.map(|field| field.pointer.as_str()).collect();
+    let guarded = sandbox.guarded().iter();
+    let pointers: Vec<&str> = guarded.map(Pointer::as_str).collect();
     if pointers.is_empty() || sandbox.key_id().is_some() {
         return None;
     }

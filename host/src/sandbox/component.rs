@@ -14,6 +14,7 @@ use super::bindings::TransformPre;
 use super::cache::Cache;
 use super::description::Description;
 use super::engine;
+use super::guard::{Guard, Pointer};
 use super::judge::Instance;
 use super::limits::{Isolation, Limits, Meter};
 use super::link::{Capabilities, Capability, link};
@@ -86,39 +87,58 @@ impl Program {
     }
 }
 
+/// How the operator wants a component to be run.
+#[derive(Clone, Debug)]
+pub struct Conditions {
+    /// Its parameters.
+    pub parameters: Vec<(String, String)>,
+    /// The fields that are guarded beside those it declares sensitive.
+    pub sensitive: Vec<Pointer>,
+    /// What it may use.
+    pub limits: Limits,
+    /// How long its instances live.
+    pub isolation: Isolation,
+    /// What it may reach beside its messages.
+    pub capabilities: Capabilities,
+    /// Where compiled components are kept.
+    pub cache: Option<Cache>,
+}
+
 /// A component, described and configured: it judges messages.
 pub struct Sandbox {
     pub(super) program: Program,
     pub(super) arguments: Vec<(String, String)>,
     pub(super) isolation: Isolation,
+    pub(super) guard: Guard,
     description: Description,
 }
 
 impl Sandbox {
-    /// Loads the component of a file for `instances` at a time; compiled code
+    /// Loads the component of a file, for `instances` at a time. Compiled code
     /// is taken from the cache, and kept there.
     ///
     /// # Errors
     /// The file cannot be read, is no component, is of another world, or does
     /// not accept the parameters. The message says which, and the remedy.
-    pub fn load(
-        file: &Path,
-        parameters: &[(String, String)],
-        limits: Limits,
-        isolation: Isolation,
-        instances: usize,
-        capabilities: &Capabilities,
-        cache: Option<&Cache>,
-    ) -> Result<Self> {
+    pub fn load(file: &Path, conditions: &Conditions, instances: usize) -> Result<Self> {
+        let Conditions {
+            parameters,
+            sensitive,
+            limits,
+            isolation,
+            capabilities,
+            cache,
+        } = conditions;
         let load = || -> Result<Self> {
-            let program = Program::load(file, limits, instances, capabilities, cache)?;
+            let program = Program::load(file, *limits, instances, capabilities, cache.as_ref())?;
             let description = Instance::describe(&program)?;
             let arguments = description.arguments(parameters)?;
             Instance::try_arguments(&program, &arguments, &description)?;
             Ok(Self {
                 program,
                 arguments,
-                isolation,
+                isolation: *isolation,
+                guard: Guard::new(&description, sensitive),
                 description,
             })
         };
@@ -141,6 +161,12 @@ impl Sandbox {
     /// What the component says of itself.
     pub fn description(&self) -> &Description {
         &self.description
+    }
+
+    /// The fields whose raw values must not get out: those that the component
+    /// declares, then the operator's own.
+    pub fn guarded(&self) -> &[Pointer] {
+        self.guard.pointers()
     }
 
     /// The SHA-256 of its bytes.

@@ -2,15 +2,19 @@
 
 use std::collections::HashSet;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::bindings::exports::etl::transform::policy as types;
+use super::guard::Pointer;
 use crate::row::{Column, ValueType};
 
 /// A PostgreSQL identifier's length in bytes (`NAMEDATALEN` less one).
 const IDENTIFIER_BYTES_MAX: usize = 63;
 /// PostgreSQL's own bound on the columns of a table.
 const COLUMNS_MAX: usize = 1_600;
+/// Fields of a body: each may be looked for in every message. As many as a
+/// table has columns.
+const FIELDS_MAX: usize = COLUMNS_MAX;
 
 /// What a component says of itself.
 #[derive(Clone, Debug)]
@@ -30,8 +34,8 @@ pub struct Description {
 /// A field of a message's body.
 #[derive(Clone, Debug)]
 pub struct Field {
-    /// A JSON pointer.
-    pub pointer: String,
+    /// Where it stands.
+    pub pointer: Pointer,
     /// Whether its raw value must never leave the sandbox.
     pub sensitive: bool,
 }
@@ -55,11 +59,19 @@ impl Description {
     /// # Errors
     /// The description contradicts itself or could not be a table's.
     pub(super) fn check(described: types::Description) -> Result<Self> {
+        ensure!(
+            described.fields.len() <= FIELDS_MAX,
+            "it describes more than {FIELDS_MAX} fields"
+        );
         let description = Self {
             name: described.name,
             version: described.version,
             columns: described.columns.into_iter().map(column).collect(),
-            fields: described.fields.into_iter().map(field).collect(),
+            fields: described
+                .fields
+                .into_iter()
+                .map(field)
+                .collect::<Result<_>>()?,
             parameters: described.parameters.into_iter().map(parameter).collect(),
         };
         ensure!(
@@ -85,13 +97,6 @@ impl Description {
             );
         }
         no_name_twice("column", columns.iter().map(|column| &column.name))?;
-        for field in &description.fields {
-            ensure!(
-                printable(&field.pointer)
-                    && (field.pointer.is_empty() || field.pointer.starts_with('/')),
-                "it describes a field that is no JSON pointer: a pointer starts with `/`"
-            );
-        }
         for parameter in &description.parameters {
             ensure!(
                 parameter.name.chars().all(is_name) && !parameter.name.is_empty(),
@@ -196,11 +201,12 @@ fn column(column: types::Column) -> Column {
     }
 }
 
-fn field(field: types::Field) -> Field {
-    Field {
-        pointer: field.pointer,
+fn field(field: types::Field) -> Result<Field> {
+    let pointer = Pointer::parse(&field.pointer).filter(|_| printable(&field.pointer));
+    Ok(Field {
+        pointer: pointer.context("it describes a field that is no JSON pointer, such as `/ip`")?,
         sensitive: field.sensitive,
-    }
+    })
 }
 
 fn parameter(parameter: types::Parameter) -> Parameter {
@@ -252,6 +258,18 @@ mod tests {
         assert!(complaint(|d| d.columns[0].name = "x\u{1b}[31m".into()).contains("identifier"));
         assert!(complaint(|d| d.columns.push(d.columns[0].clone())).contains("twice"));
         assert!(complaint(|d| d.parameters[0].required = true).contains("default"));
+        let field = types::Field {
+            pointer: "/ip".into(),
+            sensitive: true,
+        };
+        assert!(complaint(|d| d.fields = vec![field; 1_601]).contains("1600 fields"));
+        for pointer in ["ip", "/ip\n", "/a~2b"] {
+            let field = types::Field {
+                pointer: pointer.into(),
+                sensitive: true,
+            };
+            assert!(complaint(|d| d.fields.push(field)).contains("JSON pointer"));
+        }
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Judging: calls into instances, and charging a fault to its message.
+//! Judging: calls into instances, charging a fault to its message, and having
+//! the guard look into what comes out.
 
 use anyhow::{Context, Result, anyhow, bail};
 use wasmtime::{Store, Trap};
@@ -8,6 +9,7 @@ use super::bindings::exports::etl::transform::policy as types;
 use super::component::{Program, Sandbox};
 use super::description::Description;
 use super::engine::ticks;
+use super::guard::Inspector;
 use super::limits::{Isolation, Meter};
 use super::outcome;
 use crate::message::{Attribute, AttributeValue, Message};
@@ -20,32 +22,47 @@ impl Sandbox {
     /// is judged alone in a fresh instance: an instance costs microseconds, and
     /// the guilty one is found without trusting anything the broken one said.
     pub fn judge(&self, messages: &[Message]) -> Vec<Verdict> {
+        let mut inspector = self.guard.inspector();
         if self.isolation == Isolation::Batch && messages.len() > 1 {
             let judged = Instance::call(self, messages, self.program.limits.batch_ms_max);
             if let Ok(outcomes) = judged {
-                let checked = outcomes.into_iter().map(|outcome| self.check(outcome));
-                return checked.collect();
+                return messages
+                    .iter()
+                    .zip(outcomes)
+                    .map(|(message, outcome)| self.check(message, outcome, &mut inspector))
+                    .collect();
             }
         }
         messages
             .iter()
-            .map(|message| self.judge_alone(message))
+            .map(|message| self.judge_alone(message, &mut inspector))
             .collect()
     }
 
-    fn judge_alone(&self, message: &Message) -> Verdict {
+    fn judge_alone<'m>(&self, message: &'m Message, inspector: &mut Inspector<'_, 'm>) -> Verdict {
         let alone = std::slice::from_ref(message);
         match Instance::call(self, alone, self.program.limits.message_ms_max) {
             Ok(mut outcomes) => match outcomes.pop() {
-                Some(outcome) => self.check(outcome),
+                Some(outcome) => self.check(message, outcome, inspector),
                 None => Verdict::Reject(Reason::BrokenInterface.into()),
             },
             Err(reason) => Verdict::Reject(reason.into()),
         }
     }
 
-    fn check(&self, outcome: types::Outcome) -> Verdict {
-        outcome::verdict(outcome, self.description(), &self.program.limits)
+    fn check<'m>(
+        &self,
+        message: &'m Message,
+        outcome: types::Outcome,
+        inspector: &mut Inspector<'_, 'm>,
+    ) -> Verdict {
+        match outcome::verdict(outcome, self.description(), &self.program.limits) {
+            Verdict::Rows(rows) => match inspector.inspect(&message.body, &rows) {
+                Ok(()) => Verdict::Rows(rows),
+                Err(rejection) => Verdict::Reject(rejection),
+            },
+            valueless @ (Verdict::Skip | Verdict::Reject(_)) => valueless,
+        }
     }
 }
 

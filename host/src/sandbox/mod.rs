@@ -3,13 +3,15 @@
 //! It alone knows wasmtime. What it keeps: a component reaches nothing but the
 //! messages it is given; every message gets exactly one verdict; a fault is
 //! charged to the one message that causes it, and no instance that has seen a
-//! fault is used again. What becomes of a verdict is the pipeline's business.
+//! fault is used again; rows that hold a raw value of a sensitive field are
+//! refused. What becomes of a verdict is the pipeline's business.
 
 mod bindings;
 mod cache;
 mod component;
 mod description;
 mod engine;
+mod guard;
 mod judge;
 mod keys;
 mod limits;
@@ -18,8 +20,9 @@ mod outcome;
 mod threads;
 
 pub use cache::Cache;
-pub use component::{Digest, Sandbox};
+pub use component::{Conditions, Digest, Sandbox};
 pub use description::{Description, Field, Parameter};
+pub use guard::Pointer;
 pub use keys::{KEY_BYTES_MIN, Keys};
 pub use limits::{
     BATCH_MS_DEFAULT, Isolation, Limits, MEMORY_MIB_DEFAULT, MESSAGE_MS_DEFAULT,

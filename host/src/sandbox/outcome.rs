@@ -30,7 +30,7 @@ fn rejected(rejection: &types::Rejection, description: &Description) -> Rejectio
     let field = match rejection.field {
         None => None,
         Some(index) => match description.fields.get(index as usize) {
-            Some(field) => Some(field.pointer.clone()),
+            Some(field) => Some(field.pointer.as_str().to_owned()),
             None => return Reason::BrokenInterface.into(),
         },
     };
@@ -110,7 +110,7 @@ fn checked_value(value: types::Value, column: &Column) -> Result<Value, Rejectio
 mod tests {
     use super::*;
     use crate::row::ValueType;
-    use crate::sandbox::Field;
+    use crate::sandbox::{Field, Pointer};
 
     fn description() -> Description {
         Description {
@@ -122,7 +122,7 @@ mod tests {
                 nullable: false,
             }],
             fields: vec![Field {
-                pointer: "/user_id".into(),
+                pointer: Pointer::parse("/user_id").unwrap(),
                 sensitive: false,
             }],
             parameters: vec![],

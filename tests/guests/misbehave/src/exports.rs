@@ -10,7 +10,7 @@ use etl_transform::{
     ValueType,
 };
 
-use crate::{member, tricks};
+use crate::{leaks, member, tricks};
 
 struct Misbehave;
 
@@ -69,6 +69,7 @@ fn outcome(message: &Message, asked: &str) -> Outcome {
     };
     let row = |values: &[Value]| Outcome::Rows(Vec::from([Row::from(values)]));
     let user = || Value::Text(user_id(message));
+    let device_id = || member(&message.body, "device_id").unwrap_or_default();
     match asked {
         "trap" => tricks::trap(),
         "panic-with-value" => panic!("{}", message.body),
@@ -101,7 +102,11 @@ fn outcome(message: &Message, asked: &str) -> Outcome {
         "blame-unknown-field" => {
             return Outcome::Reject(Rejection::at(Reason::Invalid, u32::MAX));
         }
+        "leak-as-a-number" => return good(message, leaks::number(device_id())),
         _ => {}
+    }
+    if let Some(leaked) = leaks::text(asked, device_id()) {
+        return row(&[user(), leaked, Value::Null]);
     }
     good(message, Value::Null)
 }

@@ -12,6 +12,8 @@ extern crate alloc;
 #[cfg(target_family = "wasm")]
 mod exports;
 #[cfg(target_family = "wasm")]
+mod leaks;
+#[cfg(target_family = "wasm")]
 mod tricks;
 
 /// The text of a member of a JSON object, if it is a text without escapes.

@@ -1,0 +1,237 @@
+//! The leak guard: no raw value of a sensitive field gets out of the sandbox.
+//!
+//! ```text
+//! body ── extract ──▶ values ── form ──▶ needles ─┐
+//! rows ── disguises undone ── form ──▶ texts ─────┴── search ──▶ leak, or none
+//! ```
+//!
+//! It fails closed: rows of a body that cannot be read are refused, because
+//! nobody can say what must not be in them. It catches a component that forgets
+//! to mask, or masks with what anyone can undo. One that means to get a value
+//! out, piece by piece or in a code of its own, is not caught: no search could.
+
+mod disguise;
+mod extract;
+mod form;
+mod json;
+mod needles;
+mod pointer;
+mod short;
+mod sieve;
+#[cfg(test)]
+mod tests;
+mod typed;
+
+use disguise::{Others, Quarry};
+use extract::Sensitive;
+use json::{Token, Tokens};
+use needles::Needles;
+use short::Short;
+
+use super::description::Description;
+use crate::row::{Row, Value};
+use crate::verdict::{Reason, Rejection};
+
+pub use pointer::Pointer;
+
+/// The fewest bytes, separators aside, of a value that is looked for as a part
+/// of texts. Eight given hexadecimal digits stand in one of two SHA-256 by
+/// chance, in either direction, once in 19 million rows (16⁸ / (2 × 57 × 2));
+/// seven would once in a million. Shorter values are compared whole.
+const STRIPPED_BYTES_MIN: usize = 8;
+/// The fewest bytes of a shorter value that is looked for as a part after all,
+/// with its separators, which no hash has: the shortest IPv4 address.
+const WRITTEN_BYTES_MIN: usize = 7;
+/// How many disguises, one over the other, are undone. Each can take several
+/// times as long as the text that it is in, if a guest makes the most of it.
+const LAYERS_MAX: usize = 2;
+/// The most sensitive values of a message. One that has more is refused: no
+/// search for so many is fast however they are chosen.
+const VALUES_MAX: usize = 1_000;
+
+/// What is guarded.
+pub(super) struct Guard {
+    pointers: Vec<Pointer>,
+}
+
+impl Guard {
+    /// Guards what the component declares sensitive, and what the operator adds.
+    pub(super) fn new(description: &Description, operators: &[Pointer]) -> Self {
+        let declared = description.fields.iter().filter(|field| field.sensitive);
+        let mut pointers: Vec<Pointer> = Vec::new();
+        for pointer in declared.map(|field| &field.pointer).chain(operators) {
+            if !pointers.contains(pointer) {
+                pointers.push(pointer.clone());
+            }
+        }
+        Self { pointers }
+    }
+
+    pub(super) fn pointers(&self) -> &[Pointer] {
+        &self.pointers
+    }
+
+    /// Makes ready to inspect the rows of several messages.
+    pub(super) fn inspector<'m>(&self) -> Inspector<'_, 'm> {
+        Inspector {
+            pointers: &self.pointers,
+            values: Vec::new(),
+            stripped: Needles::new(),
+            written: Needles::new(),
+            short: Short::default(),
+            others: Others::default(),
+            forms: Default::default(),
+        }
+    }
+}
+
+/// Looks into the rows of messages, one after the other.
+pub(super) struct Inspector<'g, 'm> {
+    pointers: &'g [Pointer],
+    values: Vec<Sensitive<'m>>,
+    /// What is looked for as a part of stripped texts, in both directions.
+    stripped: Needles,
+    /// What is looked for as a part of written texts, in both directions.
+    written: Needles,
+    /// What is compared whole.
+    short: Short,
+    /// The bytes in all values that are not printable ASCII.
+    others: Others,
+    /// Buffers.
+    forms: [Vec<u8>; 2],
+}
+
+impl<'m> Inspector<'_, 'm> {
+    /// Refuses rows that hold a raw value of their message's sensitive fields.
+    /// The rejection names the field.
+    pub(super) fn inspect(&mut self, body: &'m str, rows: &[Row]) -> Result<(), Rejection> {
+        if self.pointers.is_empty() {
+            return Ok(());
+        }
+        self.values.clear();
+        let extracted = extract::extract(body, self.pointers, &mut self.values);
+        if extracted.is_err() || self.values.len() > VALUES_MAX {
+            return Err(Reason::Leak.into());
+        }
+        self.sharpen();
+        match rows.iter().flatten().find_map(|value| self.leak(value)) {
+            None => Ok(()),
+            Some(field) => Err(Rejection {
+                reason: Reason::Leak,
+                field: Some(self.pointers[field].as_str().to_owned()),
+            }),
+        }
+    }
+
+    /// Makes needles of the values.
+    fn sharpen(&mut self) {
+        self.stripped.clear();
+        self.written.clear();
+        self.short.clear();
+        self.others = Others::default();
+        let [form, reversed] = &mut self.forms;
+        for Sensitive { field, text } in &self.values {
+            self.others.add(text);
+            form::strip(text.as_bytes(), form);
+            if form.len() >= STRIPPED_BYTES_MIN {
+                self.stripped.add(*field, form);
+                match form.is_ascii() {
+                    true => form.reverse(),
+                    false => {
+                        form::reverse(text, reversed);
+                        form::strip(reversed, form);
+                    }
+                }
+                self.stripped.add(*field, form);
+                continue;
+            }
+            self.short.add(*field, text, form);
+            if text.len() >= WRITTEN_BYTES_MIN && text.len() > form.len() {
+                form::lower(text.as_bytes(), form);
+                self.written.add(*field, form);
+                form::reverse(text, reversed);
+                form::lower(reversed, form);
+                self.written.add(*field, form);
+            }
+        }
+        self.stripped.ready();
+        self.written.ready();
+    }
+
+    /// The field whose value stands in the given one.
+    fn leak(&self, value: &Value) -> Option<usize> {
+        match value {
+            Value::Null | Value::Boolean(_) => None,
+            Value::Integer(integer) => self.whole(|text| typed::is_integer(text, *integer)),
+            Value::Float(float) => self.whole(|text| typed::is_float(text, *float)),
+            Value::Date(days) => self.whole(|text| typed::is_day(text, *days)),
+            Value::Timestamp(micros) => self.whole(|text| typed::is_moment(text, *micros)),
+            Value::Text(text) => self.text(text.as_bytes(), 0),
+            Value::Bytes(bytes) => self.text(bytes, 0),
+            Value::Json(json) => self
+                .text(json.as_bytes(), 0)
+                .or_else(|| Tokens::of(json).find_map(|token| self.token(token))),
+        }
+    }
+
+    fn whole(&self, is: impl Fn(&str) -> bool) -> Option<usize> {
+        let value = self.values.iter().find(|value| is(&value.text));
+        value.map(|value| value.field)
+    }
+
+    /// A part of a JSON text, on its own: what is compared whole is one here.
+    fn token(&self, token: Token) -> Option<usize> {
+        match token {
+            Token::Name(text) | Token::Text(text) => self.text(text.text().as_bytes(), 0),
+            Token::Bare(number) => self.text(number.as_bytes(), 0).or_else(|| {
+                let number = number.parse().ok()?;
+                self.whole(|text| typed::is_float(text, number))
+            }),
+            Token::Object | Token::Array | Token::End => None,
+        }
+    }
+
+    /// Looks into a text, and into what comes out of it when a disguise is
+    /// undone; `layer` disguises have been.
+    fn text(&self, text: &[u8], layer: usize) -> Option<usize> {
+        let part_bytes_min = self.stripped.bytes_min().min(self.written.bytes_min());
+        if text.len() < part_bytes_min && self.short.is_empty() {
+            return None;
+        }
+        let mut form = Vec::new();
+        if !self.written.is_empty() {
+            form::lower(text, &mut form);
+            if let Some(field) = self.written.find(&form) {
+                return Some(field);
+            }
+        }
+        let is_stripped = form::is_stripped(text);
+        let stripped = match is_stripped {
+            true => text,
+            false => {
+                form::strip(text, &mut form);
+                &form
+            }
+        };
+        let found = self.stripped.find(stripped);
+        let found = found.or_else(|| self.short.find(text, stripped, layer > 0));
+        if found.is_some() || layer == LAYERS_MAX {
+            return found;
+        }
+
+        let deeper = |plain: &[u8]| self.text(plain, layer + 1);
+        let plain = match is_stripped {
+            true => None,
+            false => disguise::unescaped(text),
+        };
+        if let Some(field) = plain.and_then(|plain| deeper(&plain)) {
+            return Some(field);
+        }
+        let quarry = Quarry {
+            bytes_min: part_bytes_min.min(self.short.disguised_bytes_min(text)),
+            others: self.others,
+        };
+        disguise::in_hex(text, stripped, quarry, deeper)
+            .or_else(|| disguise::in_base64(text, quarry, deeper))
+    }
+}
