@@ -2,6 +2,7 @@
 //! third-party API lives, and what never stands in the host's code.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::process::Command;
 
 use crate::support::repository;
@@ -186,6 +187,42 @@ fn a_file_without_an_introduction_is_found() {
         Source::new("b.rs", "use std::fs;\n"),
     ];
     assert_eq!(without_introduction(&sources), ["b.rs"]);
+}
+
+/// What a page names as `module::test` and no file below `tests/` has.
+fn missing_tests(page: &str) -> (usize, Vec<&str>) {
+    let is_name = |text: &&str| {
+        let mut letters = text.bytes();
+        text.contains("::")
+            && letters.all(|byte| byte == b':' || byte == b'_' || byte.is_ascii_lowercase())
+    };
+    let quoted = page.split('`').skip(1).step_by(2);
+    let names: Vec<&str> = quoted.filter(is_name).collect();
+    let is_missing = |name: &&str| {
+        let Some((module, test)) = name.rsplit_once("::") else {
+            return true;
+        };
+        let file = format!("tests/{}.rs", module.replace("::", "/"));
+        let source = fs::read_to_string(repository().join(file)).unwrap_or_default();
+        !source.contains(&format!("fn {test}()"))
+    };
+    let missing = names.iter().copied().filter(|name| is_missing(name));
+    (names.len(), missing.collect())
+}
+
+#[test]
+fn every_test_that_the_page_of_threats_names_is_there() {
+    let page = repository().join("host/src/sandbox/README.md");
+    let page = fs::read_to_string(page).expect("read the page");
+    let (named, missing) = missing_tests(&page);
+    assert!(named >= 15, "{named} tests are named");
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn a_test_that_is_not_there_is_found() {
+    let page = "`structure::a_test_that_is_not_there_is_found`, `structure::no_such`, `a::b`";
+    assert_eq!(missing_tests(page), (3, vec!["structure::no_such", "a::b"]));
 }
 
 /// The names of the exercise's table are the component's business.
