@@ -8,7 +8,7 @@ use crate::support::canary::nothing_leaked;
 use crate::support::database::Database;
 use crate::support::guest;
 use crate::support::host::{Host, Run};
-use crate::support::login::{Locale, Login, Row, bodies};
+use crate::support::login::{Locale, Login, Row, bodies, rows, sha256_hex};
 use crate::support::queue::Queue;
 
 /// Runs the host with a component, or parameters, that it must refuse.
@@ -152,4 +152,24 @@ fn a_fresh_instance_for_each_message_gives_the_same_rows() {
         .exited(0);
 
     database.assert_rows(&[login.row(sent.day)]);
+}
+
+#[test]
+fn only_the_file_of_the_demanded_digest_is_run() {
+    let (queue, database) = (Queue::with_dead_letters(), Database::with_table());
+    let logins = Login::several("digest", 2);
+    let sent = queue.send(&bodies(&logins));
+    let host = |digest: &str| Host::new(&queue, &database).option("--transform-sha256", digest);
+    let file = std::fs::read(guest("sha256_mask.wasm")).expect("read the component");
+    let digest = sha256_hex(&file);
+    let another = digest.chars().rev().collect::<String>();
+
+    let run = host(&another).until_empty().run().exited(78);
+    run.says(&[&digest, &another, "--transform-sha256"]);
+    for no_digest in ["", "abc", &digest[1..], &format!("{digest}00")] {
+        host(no_digest).until_empty().run().exited(2);
+    }
+    assert_eq!(queue.calls("ReceiveMessage"), 0);
+    host(&digest.to_uppercase()).until_empty().run().exited(0);
+    database.assert_rows(&rows(&logins, sent.day));
 }

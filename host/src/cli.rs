@@ -15,7 +15,9 @@ use crate::pipeline::{
     Shape, Until,
 };
 use crate::queue::QueueSettings;
-use crate::sandbox::{self, Cache, Capabilities, Conditions, Isolation, Keys, Limits, Pointer};
+use crate::sandbox::{
+    self, Cache, Capabilities, Conditions, Digest, Isolation, Keys, Limits, Pointer,
+};
 
 /// Loads SQS messages into PostgreSQL through a sandboxed transform component.
 ///
@@ -127,6 +129,10 @@ pub struct RunArgs {
     /// The transform component (.wasm).
     #[arg(long, value_name = "FILE", env = "ETL_HOST_TRANSFORM")]
     transform: Option<PathBuf>,
+    /// The SHA-256 that the component must have, as sha256sum prints it: any
+    /// other file is refused.
+    #[arg(long, value_name = "HEX", env = "ETL_HOST_TRANSFORM_SHA256", value_parser = digest)]
+    transform_sha256: Option<Digest>,
     /// The SQS queue, standard or FIFO.
     #[arg(long, value_name = "URL", env = "ETL_HOST_QUEUE_URL", value_parser = NonEmptyStringValueParser::new())]
     queue_url: Option<String>,
@@ -414,6 +420,7 @@ impl RunArgs {
             transform,
             conditions: Conditions {
                 parameters: self.parameters,
+                digest: self.transform_sha256,
                 sensitive: self.sensitive,
                 limits: self.limits.checked(),
                 isolation: match self.isolation {
@@ -543,6 +550,10 @@ fn parameter(text: &str) -> Result<(String, String), String> {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("expected NAME=VALUE".into()),
     }
+}
+
+fn digest(text: &str) -> Result<Digest, String> {
+    Digest::parse(text).ok_or_else(|| "expected 64 hexadecimal digits".to_owned())
 }
 
 fn pointer(text: &str) -> Result<String, String> {

@@ -15,6 +15,7 @@ use super::cache::Cache;
 use super::description::Description;
 use super::engine;
 use super::guard::{Guard, Pointer};
+use super::hex;
 use super::judge::Instance;
 use super::limits::{Isolation, Limits, Meter};
 use super::link::{Capabilities, Capability, link};
@@ -31,6 +32,15 @@ const LAYER_MODULE: [u8; 4] = [1, 0, 0, 0];
 /// The SHA-256 of a component's bytes: what was asked to decide.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Digest(pub [u8; 32]);
+
+impl Digest {
+    /// Reads 64 hexadecimal digits, as `sha256sum` prints them. None where the
+    /// text is anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes = hex::bytes_of(text)?;
+        bytes.try_into().ok().map(Self)
+    }
+}
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -60,11 +70,19 @@ impl Program {
         file: &Path,
         limits: Limits,
         instances: usize,
+        wanted: Option<Digest>,
         capabilities: &Capabilities,
         cache: Option<&Cache>,
     ) -> Result<Self> {
         let bytes = read(file)?;
         let digest = Digest(Sha256::digest(&bytes).into());
+        if let Some(wanted) = wanted {
+            // Before anything of it is looked at.
+            ensure!(
+                digest == wanted,
+                "its SHA-256 is {digest}, and --transform-sha256 wants {wanted}"
+            );
+        }
         let engine = engine::engine(&limits, instances)
             .map_err(told)
             .context("start the sandbox")?;
@@ -92,6 +110,8 @@ impl Program {
 pub struct Conditions {
     /// Its parameters.
     pub parameters: Vec<(String, String)>,
+    /// The SHA-256 that its bytes must have, where one is demanded.
+    pub digest: Option<Digest>,
     /// The fields that are guarded beside those it declares sensitive.
     pub sensitive: Vec<Pointer>,
     /// What it may use.
@@ -123,6 +143,7 @@ impl Sandbox {
     pub fn load(file: &Path, conditions: &Conditions, instances: usize) -> Result<Self> {
         let Conditions {
             parameters,
+            digest,
             sensitive,
             limits,
             isolation,
@@ -130,7 +151,14 @@ impl Sandbox {
             cache,
         } = conditions;
         let load = || -> Result<Self> {
-            let program = Program::load(file, *limits, instances, capabilities, cache.as_ref())?;
+            let program = Program::load(
+                file,
+                *limits,
+                instances,
+                *digest,
+                capabilities,
+                cache.as_ref(),
+            )?;
             let description = Instance::describe(&program)?;
             let arguments = description.arguments(parameters)?;
             Instance::try_arguments(&program, &arguments, &description)?;
@@ -152,7 +180,7 @@ impl Sandbox {
     pub fn describe(file: &Path, limits: Limits, cache: Option<&Cache>) -> Result<Description> {
         let describe = || {
             // What it is asked here needs nothing that it may import.
-            let program = Program::load(file, limits, 1, &Capabilities::all(), cache)?;
+            let program = Program::load(file, limits, 1, None, &Capabilities::all(), cache)?;
             Instance::describe(&program)
         };
         describe().with_context(|| format!("load component {}", file.display()))

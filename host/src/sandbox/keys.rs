@@ -10,6 +10,8 @@ use anyhow::{Context, Result, bail, ensure};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use super::hex::bytes_of;
+
 /// The shortest key, in bytes: the hash's own length, below which RFC 2104
 /// (section 3) discourages keys, because they weaken it.
 pub const KEY_BYTES_MIN: usize = 32;
@@ -137,16 +139,6 @@ impl Key {
             .into_bytes()
             .into()
     }
-}
-
-fn bytes_of(hex: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u8>> = hex
-        .chars()
-        .map(|digit| u8::try_from(digit.to_digit(16)?).ok())
-        .collect();
-    let (pairs, rest) = digits.as_ref()?.as_chunks::<2>();
-    let bytes = pairs.iter().map(|[high, low]| high << 4 | low).collect();
-    rest.is_empty().then_some(bytes)
 }
 
 impl fmt::Debug for Keys {

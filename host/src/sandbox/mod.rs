@@ -12,6 +12,7 @@ mod component;
 mod description;
 mod engine;
 mod guard;
+mod hex;
 mod judge;
 mod keys;
 mod limits;
