@@ -5,10 +5,10 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use crate::support::database::Database;
-use crate::support::deserted_address;
 use crate::support::host::{Host, Run};
 use crate::support::login::{Login, bodies};
 use crate::support::queue::Queue;
+use crate::support::{deserted_address, free_address};
 
 /// The answer to a request, its status line first.
 fn get(address: &str, path: &str) -> String {
@@ -40,7 +40,7 @@ fn probe(address: &str, words: &[&str]) -> Run {
 #[test]
 fn a_held_host_is_alive_and_not_ready_and_says_why() {
     let (queue, database) = (Queue::impatient(), Database::with_table());
-    let address = deserted_address();
+    let address = free_address();
     let mut host = Host::new(&queue, &database)
         .option("--admin-addr", &address)
         .start();
@@ -71,7 +71,7 @@ fn a_held_host_is_alive_and_not_ready_and_says_why() {
 #[test]
 fn metrics_agree_with_what_has_happened() {
     let (queue, database) = (Queue::impatient(), Database::with_table());
-    let address = deserted_address();
+    let address = free_address();
     let mut bodies = bodies(&Login::several("metrics", 7));
     bodies.push("not JSON".to_owned());
     queue.send(&bodies);

@@ -186,6 +186,12 @@ fn an_error_of_the_server_itself_is_waited_for() {
     outlasts("internal_error", "XX000");
 }
 
+/// Case 74's codes, mended while a batch is searched for its bad record.
+#[test]
+fn what_every_record_met_for_a_while_is_charged_to_none() {
+    outlasts("met_by_all", "P0001");
+}
+
 /// Case 85.
 #[test]
 fn a_real_deadlock_is_tried_again() {

@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use super::scene::Scene;
-use crate::support::deserted_address;
+use crate::support::free_address;
 use crate::support::host::Host;
 use crate::support::login::Login;
 
@@ -26,7 +26,7 @@ fn a_component_that_faults_too_often_is_not_run_against_the_whole_queue() {
     let logins = Login::several("quarantine", MESSAGES);
     let bodies: Vec<String> = logins.iter().map(body).collect();
     let sent = scene.send(&bodies);
-    let address = deserted_address();
+    let address = free_address();
     let mut host = scene
         .misbehaving_host()
         .option("--admin-addr", &address)

@@ -73,8 +73,20 @@ pub fn guest(name: &str) -> PathBuf {
     repository().join("guests").join(name)
 }
 
-/// An address of this machine where nobody listens.
+/// An address of this machine where nobody listens, nor will: its port is kept
+/// from everybody else for as long as the process lives.
 pub fn deserted_address() -> String {
+    let socket = tokio::net::TcpSocket::new_v4().expect("make a socket");
+    socket
+        .bind(([127, 0, 0, 1], 0).into())
+        .expect("find a free port");
+    let address = socket.local_addr().expect("a bound address");
+    std::mem::forget(socket);
+    address.to_string()
+}
+
+/// An address of this machine where somebody may listen.
+pub fn free_address() -> String {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0));
     let address = listener.and_then(|listener| listener.local_addr());
     address.expect("find a free port").to_string()

@@ -108,26 +108,31 @@ impl Commit {
                 }
             }
         }
-        self.tell_unclear(unclear, &mut done);
+        self.tell_unclear(unclear, &mut done).await;
         done
     }
 
     /// A code that says nothing by itself is the record's fault where the rest
-    /// of the batch was stored without it, else perhaps everybody's.
-    fn tell_unclear(&mut self, unclear: Vec<(Item, DatabaseError)>, done: &mut Committal) {
+    /// of the batch was stored without it, else perhaps everybody's. Each is
+    /// tried once more before it is charged: what every record met may have
+    /// been mended while the batch was being written.
+    async fn tell_unclear(&mut self, unclear: Vec<(Item, DatabaseError)>, done: &mut Committal) {
         let Some((_, error)) = unclear.first() else {
             return;
         };
         if done.committed.is_empty() {
             self.hold_for_unclear(error);
             done.unclear = unclear.into_iter().map(|(item, _)| item).collect();
-        } else {
-            self.company.reset();
-            self.hold.leave(self.holder);
-            let refusals = unclear
-                .into_iter()
-                .map(|(item, error)| refused(item, &error));
-            done.refused.extend(refusals);
+            return;
+        }
+        self.company.reset();
+        self.hold.leave(self.holder);
+        for (item, _) in unclear {
+            match self.write(std::slice::from_ref(&item)).await {
+                Ok(proofs) => done.committed.extend([item].into_iter().zip(proofs)),
+                Err(Stop::Shutdown) => done.abandoned.push(item),
+                Err(Stop::Refused(error)) => done.refused.push(refused(item, &error)),
+            }
         }
     }
 

@@ -144,19 +144,26 @@ async fn finish_one(
     if matches!(item.verdict, Verdict::Reject(_)) {
         return reject(item, commit, settler).await;
     }
-    let error = match commit.write(std::slice::from_ref(&item)).await {
-        Ok(mut proofs) => {
-            let Some(proof) = proofs.pop() else {
+    let mut tried_before = false;
+    let error = loop {
+        match commit.write(std::slice::from_ref(&item)).await {
+            Ok(mut proofs) => {
+                let Some(proof) = proofs.pop() else {
+                    return One::Stuck;
+                };
+                settler.committed(item, proof);
+                return One::Stored;
+            }
+            Err(Stop::Shutdown) => {
+                settler.hand_back(vec![item]).await;
                 return One::Stuck;
-            };
-            settler.committed(item, proof);
-            return One::Stored;
+            }
+            // What every record met may have been mended meanwhile.
+            Err(Stop::Refused(error)) if error.class() != Class::Record && !tried_before => {
+                tried_before = true;
+            }
+            Err(Stop::Refused(error)) => break error,
         }
-        Err(Stop::Shutdown) => {
-            settler.hand_back(vec![item]).await;
-            return One::Stuck;
-        }
-        Err(Stop::Refused(error)) => error,
     };
     if is_the_records(&error, others_stored) {
         return reject(refused(item, &error), commit, settler).await;
