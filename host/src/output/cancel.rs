@@ -22,8 +22,8 @@ const PORT_DEFAULT: u16 = 5432;
 /// What is read at once of an answer that should not come.
 const DISCARD_BYTES: usize = 64;
 
-/// Asks the server that the configuration names to cancel what the session of
-/// the token does. Whether it does is not said.
+/// Asks the server that the configuration names to cancel what runs over the
+/// connection of the token. Whether it does is not said.
 ///
 /// # Errors
 /// The server cannot be asked.
