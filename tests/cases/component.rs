@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use super::scene::Scene;
+use super::scene::{Scene, bare_row};
 use crate::support::canary::nothing_leaked;
 use crate::support::host::Host;
 use crate::support::login::{Login, Row};
@@ -27,19 +27,6 @@ fn body(login: &Login, (asked, amount, _): Request) -> String {
     body.to_string()
 }
 
-/// What the component writes of a login.
-fn row(login: &Login) -> Row {
-    Row {
-        user_id: Some(login.user_id.clone()),
-        device_type: None,
-        masked_ip: None,
-        masked_device_id: None,
-        locale: None,
-        app_version: None,
-        create_day: None,
-    }
-}
-
 /// Sends each request between good logins, and checks the fates.
 #[track_caller]
 fn each_has_its_fate(test: &str, requests: &[Request], settings: impl Fn(Host) -> Host) {
@@ -61,7 +48,7 @@ fn each_has_its_fate(test: &str, requests: &[Request], settings: impl Fn(Host) -
         .until_empty();
     let run = settings(host).run().exited(0);
 
-    let mut stored: Vec<Row> = logins.iter().step_by(2).map(row).collect();
+    let mut stored: Vec<Row> = logins.iter().step_by(2).map(bare_row).collect();
     let mut rejected = 0;
     for ((request, id), login) in requests
         .iter()
@@ -77,7 +64,7 @@ fn each_has_its_fate(test: &str, requests: &[Request], settings: impl Fn(Host) -
             } else {
                 1
             };
-            stored.extend(vec![row(login); copies]);
+            stored.extend(vec![bare_row(login); copies]);
         }
     }
     // The text is the component's own, and too long to be compared.

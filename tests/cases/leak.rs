@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use super::scene::Scene;
+use super::scene::{Scene, bare_row};
 use crate::support::guest;
 use crate::support::host::{Host, Run};
 use crate::support::login::{Login, Row, rows};
@@ -28,19 +28,6 @@ const DISGUISES: [&str; 17] = [
     "leak-in-all-of-them",
     "leak-as-a-number",
 ];
-
-/// What the test's component writes of a login.
-fn row(login: &Login) -> Row {
-    Row {
-        user_id: Some(login.user_id.clone()),
-        device_type: None,
-        masked_ip: None,
-        masked_device_id: None,
-        locale: None,
-        app_version: None,
-        create_day: None,
-    }
-}
 
 fn scene() -> Scene {
     let scene = Scene::new();
@@ -87,7 +74,7 @@ fn each_disguise_is_refused(test: &str, isolation: &str) {
     for id in sent.ids.iter().skip(1).step_by(2) {
         assert_leak(&scene, id, Some("/device_id"));
     }
-    let honest: Vec<Row> = logins.iter().step_by(2).map(row).collect();
+    let honest: Vec<Row> = logins.iter().step_by(2).map(bare_row).collect();
     scene.assert_well(&honest, DISGUISES.len(), &logins, &[&run]);
 }
 
@@ -130,7 +117,7 @@ fn both_values_of_a_member_that_stands_twice_are_guarded() {
     for id in [&sent.ids[1], &sent.ids[3]] {
         assert_leak(&scene, id, Some("/device_id"));
     }
-    let honest = [row(&logins[0]), row(&logins[3])];
+    let honest = [bare_row(&logins[0]), bare_row(&logins[3])];
     scene.assert_well(&honest, 2, &logins, &[&run]);
 }
 
@@ -156,7 +143,7 @@ fn rows_of_a_body_that_is_no_json_are_refused_and_a_skip_is_not() {
     let run = scene.misbehaving_host().until_empty().run().exited(0);
 
     assert_leak(&scene, &sent.ids[1], None);
-    scene.assert_well(&[row(&logins[0])], 1, &logins, &[&run]);
+    scene.assert_well(&[bare_row(&logins[0])], 1, &logins, &[&run]);
 }
 
 #[test]

@@ -30,6 +30,19 @@ const SEND_SECS_MAX: u64 = 10;
 /// looks of `--until-empty`, extensions and deletes of a few batches.
 const CALLS_PER_SECOND_MAX: usize = 60;
 
+/// What the component that misbehaves writes of a login, where it does not.
+pub fn bare_row(login: &Login) -> Row {
+    Row {
+        user_id: Some(login.user_id.clone()),
+        device_type: None,
+        masked_ip: None,
+        masked_device_id: None,
+        locale: None,
+        app_version: None,
+        create_day: None,
+    }
+}
+
 pub struct Scene {
     pub queue: FakeQueue,
     pub database: Database,

@@ -56,11 +56,7 @@ async fn whole(
                 settler.committed(item, proof);
             }
         }
-        Err(Stop::Shutdown) => {
-            let groups: HashSet<String> = batch.iter().filter_map(name).collect();
-            let groups: Vec<String> = groups.into_iter().collect();
-            hand_back(&groups, batch, batcher, settler).await;
-        }
+        Err(Stop::Shutdown) => hand_back_all(batch, batcher, settler).await,
         Err(Stop::Refused(_)) => return Whole::Apart(batch),
     }
     Whole::Done
@@ -113,6 +109,14 @@ async fn finish_group(
         }
     }
     stored
+}
+
+/// Messages go back to the queue, and with them what waits here of any of their
+/// groups. Those of a queue that is not FIFO have none.
+pub(super) async fn hand_back_all(batch: Vec<Item>, batcher: &Batcher, settler: &Settler) {
+    let groups: HashSet<String> = batch.iter().filter_map(name).collect();
+    let groups: Vec<String> = groups.into_iter().collect();
+    hand_back(&groups, batch, batcher, settler).await;
 }
 
 /// Messages go back to the queue, and with them what waits here of their

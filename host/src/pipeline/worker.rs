@@ -111,7 +111,7 @@ impl Worker {
                     break;
                 }
                 if !self.quarantine.outlast(&mut self.settler.stop).await {
-                    self.settler.hand_back(suspects).await;
+                    in_order::hand_back_all(suspects, &self.batcher, &self.settler).await;
                     break;
                 }
                 judged = self
