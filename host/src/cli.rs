@@ -250,15 +250,17 @@ impl KeyArgs {
     /// # Errors
     /// They cannot be read, or are given twice (78).
     fn read(&self) -> Result<Option<Keys>, Failure> {
-        let keys = match (&self.key_file, std::env::var(KEY_VARIABLE)) {
-            (None, Err(_)) => return Ok(None),
-            (Some(_), Ok(_)) => {
+        let keys = match (&self.key_file, std::env::var_os(KEY_VARIABLE)) {
+            (None, None) => return Ok(None),
+            (Some(_), Some(_)) => {
                 let words =
                     format!("the keys are given twice: as --key-file and as {KEY_VARIABLE}");
                 return Err(failure(Kind::Configuration, words));
             }
-            (None, Ok(text)) => Keys::parse(&text).with_context(|| format!("read {KEY_VARIABLE}")),
-            (Some(file), Err(_)) => std::fs::read_to_string(file)
+            (None, Some(text)) => {
+                Keys::parse(&text.to_string_lossy()).with_context(|| format!("read {KEY_VARIABLE}"))
+            }
+            (Some(file), None) => std::fs::read_to_string(file)
                 .map_err(anyhow::Error::from)
                 .and_then(|text| Keys::parse(&text))
                 .with_context(|| format!("read key file {}", file.display())),

@@ -5,18 +5,14 @@ use tokio_postgres::types::Type;
 
 use super::error::DatabaseError;
 use super::session::Session;
-use super::table::{Table, quoted};
+use super::table::Table;
 
 /// What endangers acknowledged commits, each with its remedy.
 ///
 /// # Errors
 /// The database did not answer, or not with yes.
 pub async fn dangers(session: &Session, table: &Table) -> Result<Vec<String>, DatabaseError> {
-    let target = format!(
-        "{}.{}",
-        quoted(&table.name.schema),
-        quoted(&table.name.name)
-    );
+    let target = table.quoted_name();
     let rows = session
         .ask(
             // What is configured: behind a pooler somebody else's SET may be in

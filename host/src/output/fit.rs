@@ -44,11 +44,7 @@ pub(super) fn expression(column: &Column, target: &TableColumn, v: &str) -> Opti
 pub fn fit(table: &Table, columns: &[Column]) -> Result<Vec<String>, Vec<String>> {
     let mut misfits = Vec::new();
     let mut warnings = Vec::new();
-    let name = format!(
-        "{}.{}",
-        quoted(&table.name.schema),
-        quoted(&table.name.name)
-    );
+    let name = table.quoted_name();
     for column in columns {
         let column_name = quoted(&column.name);
         let wanted = created_type(column.value_type);

@@ -5,7 +5,7 @@ use tokio_postgres::types::Type;
 
 use super::error::DatabaseError;
 use super::session::Session;
-use super::table::{Table, quoted};
+use super::table::Table;
 
 /// What is done with the ledger. Without DELETE only pruning fails.
 const ON_LEDGER: [&str; 3] = ["SELECT", "INSERT", "UPDATE"];
@@ -19,11 +19,7 @@ pub async fn missing_grants(
     table: &Table,
     columns: &[&str],
 ) -> Result<Vec<String>, DatabaseError> {
-    let target = format!(
-        "{}.{}",
-        quoted(&table.name.schema),
-        quoted(&table.name.name)
-    );
+    let target = table.quoted_name();
     let rows = session
         .ask(
             "SELECT quote_ident(current_user), \

@@ -64,6 +64,11 @@ impl Table {
         }))
     }
 
+    /// Its full name as SQL writes it.
+    pub(super) fn quoted_name(&self) -> String {
+        format!("{}.{}", quoted(&self.name.schema), quoted(&self.name.name))
+    }
+
     /// Creates the table that a component describes.
     ///
     /// # Errors

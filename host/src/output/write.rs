@@ -241,7 +241,7 @@ fn statement(table: &Table, columns: &[Column]) -> String {
     SELECT r.* FROM unnest($8::int8[], {arrays}) WITH ORDINALITY AS r(n, {aliases}, line)
         JOIN fresh USING (n)
 ), taken AS (
-    INSERT INTO {schema}.{name} ({names})
+    INSERT INTO {target} ({names})
     SELECT {expressions} FROM due AS r ORDER BY line
     RETURNING 1
 )
@@ -253,8 +253,7 @@ SELECT COALESCE((SELECT array_agg(n) FROM fresh), '{{}}'),
             WHERE name = 'synchronous_commit'), true) END",
         arrays = arrays.join(", "),
         aliases = aliases.join(", "),
-        schema = quoted(&table.name.schema),
-        name = quoted(&table.name.name),
+        target = table.quoted_name(),
         names = names.join(", "),
         expressions = expressions.join(", "),
     )

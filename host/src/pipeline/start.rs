@@ -288,10 +288,9 @@ impl Plan {
 pub(super) fn reaches(sandbox: &Sandbox) -> String {
     let capabilities = sandbox.capabilities().iter();
     let words: Vec<String> = capabilities.map(ToString::to_string).collect();
-    match (words.is_empty(), sandbox.key_id()) {
-        (true, _) => "nothing".to_owned(),
-        (false, Some(key_id)) => format!("{}, key {key_id}", words.join(", ")),
-        (false, None) => words.join(", "),
+    match words.is_empty() {
+        true => "nothing".to_owned(),
+        false => words.join(", "),
     }
 }
 

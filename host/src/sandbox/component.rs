@@ -60,7 +60,6 @@ pub(super) struct Program {
     pub(super) pre: TransformPre<Meter>,
     pub(super) limits: Limits,
     granted: Vec<Capability>,
-    key_id: Option<String>,
     digest: Digest,
     from_cache: bool,
 }
@@ -98,7 +97,6 @@ impl Program {
             engine,
             limits,
             granted,
-            key_id: capabilities.key_id(),
             digest,
             from_cache,
         })
@@ -209,10 +207,8 @@ impl Sandbox {
 
     /// The id of the key under which it hashes, if it can.
     pub fn key_id(&self) -> Option<&str> {
-        match self.capabilities().contains(&Capability::KeyedHash) {
-            true => self.program.key_id.as_deref(),
-            false => None,
-        }
+        let Capability::KeyedHash { key_id } = self.capabilities().first()?;
+        Some(key_id)
     }
 
     /// Whether its compiled code was taken from the cache.

@@ -26,10 +26,13 @@ pub struct Capabilities {
 }
 
 /// Something beside its messages that a component reaches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Capability {
     /// Hashes under the operator's key.
-    KeyedHash,
+    KeyedHash {
+        /// Which key.
+        key_id: String,
+    },
 }
 
 impl Capabilities {
@@ -45,19 +48,13 @@ impl Capabilities {
     pub(super) fn all() -> Self {
         Self::new(Some(Keys::public()))
     }
-
-    /// The id of the key under which a component hashes, if it may.
-    pub(super) fn key_id(&self) -> Option<String> {
-        let keys = self.keyed_hash.as_ref()?;
-        Some(keys.current_id().to_owned())
-    }
 }
 
 impl fmt::Display for Capability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::KeyedHash => "keyed hash",
-        })
+        match self {
+            Self::KeyedHash { key_id } => write!(f, "keyed hash, key {key_id}"),
+        }
     }
 }
 
@@ -90,7 +87,9 @@ fn grant(
         match (name, &capabilities.keyed_hash) {
             (KEYED_HASH, Some(keys)) => {
                 grant_keyed_hash(linker, keys).map_err(told)?;
-                granted.push(Capability::KeyedHash);
+                granted.push(Capability::KeyedHash {
+                    key_id: keys.current_id().to_owned(),
+                });
             }
             _ => refused.push(name.to_owned()),
         }
