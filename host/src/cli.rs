@@ -130,9 +130,23 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE", env = "ETL_HOST_TRANSFORM")]
     transform: Option<PathBuf>,
     /// The SHA-256 that the component must have, as sha256sum prints it: any
-    /// other file is refused.
-    #[arg(long, value_name = "HEX", env = "ETL_HOST_TRANSFORM_SHA256", value_parser = digest)]
-    transform_sha256: Option<Digest>,
+    /// other file is refused. Several, where another one is to take over.
+    #[arg(
+        long,
+        value_name = "HEX,…",
+        env = "ETL_HOST_TRANSFORM_SHA256",
+        value_parser = digest,
+        value_delimiter = ','
+    )]
+    transform_sha256: Vec<Digest>,
+    /// A component that judges the same messages beside it: nothing of it is
+    /// written, and how it differs is told, without a value.
+    #[arg(long, value_name = "FILE", env = "ETL_HOST_SHADOW")]
+    shadow: Option<PathBuf>,
+    /// Replace the component whenever its file changes, or that of the keys,
+    /// as a SIGHUP does. Who may write the file may then decide what is masked.
+    #[arg(long, env = "ETL_HOST_WATCH")]
+    watch: bool,
     /// The SQS queue, standard or FIFO.
     #[arg(long, value_name = "URL", env = "ETL_HOST_QUEUE_URL", value_parser = NonEmptyStringValueParser::new())]
     queue_url: Option<String>,
@@ -260,10 +274,7 @@ impl KeyArgs {
             (None, Some(text)) => {
                 Keys::parse(&text.to_string_lossy()).with_context(|| format!("read {KEY_VARIABLE}"))
             }
-            (Some(file), None) => std::fs::read_to_string(file)
-                .map_err(anyhow::Error::from)
-                .and_then(|text| Keys::parse(&text))
-                .with_context(|| format!("read key file {}", file.display())),
+            (Some(file), None) => Keys::read(file),
         };
         keys.map(Some).ends_as(Kind::Configuration)
     }
@@ -420,9 +431,11 @@ impl RunArgs {
         let sandbox_threads = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Plan {
             transform,
+            shadow: self.shadow,
+            watch: self.watch,
             conditions: Conditions {
                 parameters: self.parameters,
-                digest: self.transform_sha256,
+                digests: self.transform_sha256,
                 sensitive: self.sensitive,
                 limits: self.limits.checked(),
                 isolation: match self.isolation {
@@ -432,6 +445,7 @@ impl RunArgs {
                 capabilities: Capabilities::new(self.keys.read()?),
                 cache: self.cache.open()?,
             },
+            key_file: self.keys.key_file,
             queue: QueueSettings {
                 url,
                 dead_letter_url: self.dead_letter_queue_url,

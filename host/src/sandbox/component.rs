@@ -69,17 +69,18 @@ impl Program {
         file: &Path,
         limits: Limits,
         instances: usize,
-        wanted: Option<Digest>,
+        wanted: &[Digest],
         capabilities: &Capabilities,
         cache: Option<&Cache>,
     ) -> Result<Self> {
         let bytes = read(file)?;
         let digest = Digest(Sha256::digest(&bytes).into());
-        if let Some(wanted) = wanted {
+        if !wanted.is_empty() && !wanted.contains(&digest) {
             // Before anything of it is looked at.
-            ensure!(
-                digest == wanted,
-                "its SHA-256 is {digest}, and --transform-sha256 wants {wanted}"
+            let wanted: Vec<String> = wanted.iter().map(Digest::to_string).collect();
+            bail!(
+                "its SHA-256 is {digest}, and --transform-sha256 wants {}",
+                wanted.join(" or ")
             );
         }
         let engine = engine::engine(&limits, instances)
@@ -108,8 +109,8 @@ impl Program {
 pub struct Conditions {
     /// Its parameters.
     pub parameters: Vec<(String, String)>,
-    /// The SHA-256 that its bytes must have, where one is demanded.
-    pub digest: Option<Digest>,
+    /// One of these its bytes must have as SHA-256, unless there are none.
+    pub digests: Vec<Digest>,
     /// The fields that are guarded beside those it declares sensitive.
     pub sensitive: Vec<Pointer>,
     /// What it may use.
@@ -141,7 +142,7 @@ impl Sandbox {
     pub fn load(file: &Path, conditions: &Conditions, instances: usize) -> Result<Self> {
         let Conditions {
             parameters,
-            digest,
+            digests,
             sensitive,
             limits,
             isolation,
@@ -153,7 +154,7 @@ impl Sandbox {
                 file,
                 *limits,
                 instances,
-                *digest,
+                digests,
                 capabilities,
                 cache.as_ref(),
             )?;
@@ -178,7 +179,7 @@ impl Sandbox {
     pub fn describe(file: &Path, limits: Limits, cache: Option<&Cache>) -> Result<Description> {
         let describe = || {
             // What it is asked here needs nothing that it may import.
-            let program = Program::load(file, limits, 1, None, &Capabilities::all(), cache)?;
+            let program = Program::load(file, limits, 1, &[], &Capabilities::all(), cache)?;
             Instance::describe(&program)
         };
         describe().with_context(|| format!("load component {}", file.display()))

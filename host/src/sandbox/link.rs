@@ -43,6 +43,14 @@ impl Capabilities {
         }
     }
 
+    /// The same with other keys.
+    #[must_use]
+    pub fn with_keys(self, keys: Keys) -> Self {
+        Self {
+            keyed_hash: Some(Arc::new(keys)),
+        }
+    }
+
     /// Everything, for a component that is only asked what it is: the key is
     /// no secret, and nothing is hashed under it.
     pub(super) fn all() -> Self {
