@@ -114,6 +114,13 @@ fn a_shadow_that_could_not_take_over_is_refused_or_told() {
     let host = || scene.host().until_empty();
     let run = host().option("--shadow", &none.path).run().exited(78);
     run.says(&["load the shadow", "shadow.wasm", "core module"]);
+    let check = scene.host().word("check").option("--shadow", &none.path);
+    let check = check.run().exited(78);
+    assert!(
+        check.stdout.contains("shadow     FAILED"),
+        "{}",
+        check.stdout
+    );
 
     scene
         .database

@@ -223,6 +223,8 @@ fn is_fault(item: &Item) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::sleep;
+
     use super::*;
     use crate::message::Message;
     use crate::pipeline::decider::{Decider, Successor, decider};
@@ -329,9 +331,13 @@ mod tests {
             quarantine.begin(&mut state);
         }
         let began = Instant::now();
-        successor.takes_over(numbered(1));
-        assert!(quarantine.outlast(&mut stop).await);
-        assert_eq!(began.elapsed(), Duration::ZERO);
+        let taking_over = async {
+            sleep(Duration::from_secs(7)).await;
+            successor.takes_over(numbered(1));
+        };
+        let (lifted, ()) = tokio::join!(quarantine.outlast(&mut stop), taking_over);
+        assert!(lifted);
+        assert_eq!(began.elapsed().as_secs(), 7);
         quarantine.hold.released().await;
         let state = quarantine.lock();
         assert_eq!(state.credit, LIMITS.credit_max());

@@ -92,7 +92,7 @@ impl Plan {
         // Before the component is read, so that no change is missed.
         let watch = self.watch.then(|| self.watched());
         let sandbox = self.sandbox()?;
-        let shadow = self.shadow()?;
+        let shadow = self.candidate()?;
         let running = identity(&sandbox);
         telemetry.health.ready(Part::Component);
         let output = self.output(&sandbox, &telemetry.health, deadline).await?;
@@ -179,8 +179,8 @@ impl Plan {
         })
     }
 
-    /// The component that judges as a shadow, at work on a thread of its own.
-    fn shadow(&self) -> Result<Option<Candidate>, Failure> {
+    /// The component that judges as a shadow, if there is to be one.
+    pub(super) fn shadow_sandbox(&self) -> Result<Option<Sandbox>, Failure> {
         let Some(file) = &self.shadow else {
             return Ok(None);
         };
@@ -189,9 +189,15 @@ impl Plan {
             digests: Vec::new(),
             ..self.conditions.clone()
         };
-        let sandbox = Sandbox::load(file, &conditions, 1)
-            .context("load the shadow")
-            .ends_as(Kind::Configuration)?;
+        let sandbox = Sandbox::load(file, &conditions, 1).context("load the shadow");
+        sandbox.map(Some).ends_as(Kind::Configuration)
+    }
+
+    /// Puts the shadow to work, on a thread of its own.
+    fn candidate(&self) -> Result<Option<Candidate>, Failure> {
+        let Some(sandbox) = self.shadow_sandbox()? else {
+            return Ok(None);
+        };
         let description = sandbox.description();
         let component = format!(
             "{} {} {}",
