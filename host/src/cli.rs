@@ -123,6 +123,14 @@ enum IsolationArg {
     Message,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum AllowArg {
+    /// An empty WASI, for language runtimes that want one (Go, Rust with std):
+    /// no files, variables, arguments or sockets, output is dropped, clocks and
+    /// randomness are fixed.
+    Wasi,
+}
+
 /// How to run the pipeline, as typed.
 #[derive(Debug, Args)]
 pub struct RunArgs {
@@ -235,6 +243,15 @@ pub struct RunArgs {
         value_parser = clap::value_parser!(u64).range(1..)
     )]
     statement_secs_max: u64,
+    /// What a component may reach that cannot do without.
+    #[arg(
+        long,
+        value_name = "CAPABILITY,…",
+        env = "ETL_HOST_ALLOW",
+        value_enum,
+        value_delimiter = ','
+    )]
+    allow: Vec<AllowArg>,
     #[command(flatten)]
     keys: KeyArgs,
     #[command(flatten)]
@@ -442,7 +459,10 @@ impl RunArgs {
                     IsolationArg::Batch => Isolation::Batch,
                     IsolationArg::Message => Isolation::Message,
                 },
-                capabilities: Capabilities::new(self.keys.read()?),
+                capabilities: Capabilities::new(
+                    self.keys.read()?,
+                    self.allow.contains(&AllowArg::Wasi),
+                ),
                 cache: self.cache.open()?,
             },
             key_file: self.keys.key_file,

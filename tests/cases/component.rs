@@ -18,9 +18,9 @@ const ROWS_MAX: usize = 1_000;
 
 /// What a message asks of the component, and the reason that it is to get;
 /// none where it is to be stored.
-type Request<'a> = (&'a str, usize, Option<&'a str>);
+pub type Request<'a> = (&'a str, usize, Option<&'a str>);
 
-fn body(login: &Login, (asked, amount, _): Request) -> String {
+pub fn body(login: &Login, (asked, amount, _): Request) -> String {
     let mut body = login.json();
     body["do"] = json!(asked);
     body["amount"] = json!(amount.to_string());
@@ -29,7 +29,7 @@ fn body(login: &Login, (asked, amount, _): Request) -> String {
 
 /// Sends each request between good logins, and checks the fates.
 #[track_caller]
-fn each_has_its_fate(test: &str, requests: &[Request], settings: impl Fn(Host) -> Host) {
+pub fn each_has_its_fate(test: &str, requests: &[Request], settings: impl Fn(Host) -> Host) {
     let scene = Scene::new();
     scene
         .database

@@ -11,16 +11,19 @@ pub const EMPTY_COMPONENT: [u8; 8] = *b"\0asm\x0d\0\x01\0";
 /// What a compiler gives before anybody makes a component of it.
 pub const CORE_MODULE: [u8; 8] = *b"\0asm\x01\0\0\0";
 
-/// A component that wants this interface, by its full name, from its host.
-pub fn component_importing(interface: &str) -> Vec<u8> {
+/// A component that wants these interfaces, by their full names, from its host.
+pub fn component_importing(interfaces: &[&str]) -> Vec<u8> {
     const TYPE_SECTION: u8 = 7;
     const IMPORT_SECTION: u8 = 10;
     // One type: an instance that exports nothing.
     let types = [1, 0x42, 0];
-    // One import: a plain name, then "an instance of type 0".
-    let mut imports = vec![1, 0, one_byte(interface.len())];
-    imports.extend(interface.as_bytes());
-    imports.extend([5, 0]);
+    // Each import: a plain name, then "an instance of type 0".
+    let mut imports = vec![one_byte(interfaces.len())];
+    for interface in interfaces {
+        imports.extend([0, one_byte(interface.len())]);
+        imports.extend(interface.as_bytes());
+        imports.extend([5, 0]);
+    }
 
     let mut component = EMPTY_COMPONENT.to_vec();
     for (id, body) in [(TYPE_SECTION, types.to_vec()), (IMPORT_SECTION, imports)] {

@@ -208,8 +208,12 @@ impl Sandbox {
 
     /// The id of the key under which it hashes, if it can.
     pub fn key_id(&self) -> Option<&str> {
-        let Capability::KeyedHash { key_id } = self.capabilities().first()?;
-        Some(key_id)
+        self.capabilities()
+            .iter()
+            .find_map(|capability| match capability {
+                Capability::KeyedHash { key_id } => Some(key_id.as_str()),
+                Capability::EmptyWasi => None,
+            })
     }
 
     /// Whether its compiled code was taken from the cache.

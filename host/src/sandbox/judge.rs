@@ -10,7 +10,7 @@ use super::component::{Program, Sandbox};
 use super::description::Description;
 use super::engine::ticks;
 use super::guard::Inspector;
-use super::limits::{Isolation, Meter};
+use super::limits::{HANDLES_MAX, Isolation, Meter};
 use super::outcome;
 use crate::message::{Attribute, AttributeValue, Message};
 use crate::verdict::{Reason, Verdict};
@@ -76,6 +76,7 @@ impl Instance {
     fn fresh(program: &Program, ms_max: u64) -> wasmtime::Result<Self> {
         let mut store = Store::new(&program.engine, Meter::new(&program.limits));
         store.limiter(|meter| meter);
+        store.set_max_component_handles(HANDLES_MAX);
         store.set_epoch_deadline(ticks(ms_max));
         let exports = program.pre.instantiate(&mut store)?;
         Ok(Self { store, exports })

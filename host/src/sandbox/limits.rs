@@ -36,6 +36,9 @@ pub const RESULT_KIB_DEFAULT: usize = 4_096;
 pub(super) const TABLE_ELEMENTS_MAX: usize = 100_000;
 /// Core instances inside one component: its own and its adapters'.
 pub(super) const CORE_INSTANCES_MAX: u32 = 16;
+/// Handles that one instance may hold at a time, its own resources' and those
+/// of the empty WASI, lent ones too: the host keeps some bytes for each.
+pub(super) const HANDLES_MAX: usize = 10_000;
 /// The guest's stack, in bytes.
 pub(super) const STACK_BYTES_MAX: usize = 512 * 1024;
 

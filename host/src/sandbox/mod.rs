@@ -19,6 +19,7 @@ mod limits;
 mod link;
 mod outcome;
 mod threads;
+mod wasi;
 
 pub use cache::Cache;
 pub use component::{Conditions, Digest, Sandbox};
