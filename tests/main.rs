@@ -24,3 +24,4 @@ mod structure;
 mod support;
 mod table;
 mod tls;
+mod workbench;

@@ -18,6 +18,7 @@ use crate::queue::QueueSettings;
 use crate::sandbox::{
     self, Cache, Capabilities, Conditions, Digest, Isolation, Keys, Limits, Pointer,
 };
+use crate::workbench::Test;
 
 /// Loads SQS messages into PostgreSQL through a sandboxed transform component.
 ///
@@ -51,6 +52,9 @@ pub enum Command {
     /// Print the statements that create the ledger, for a database
     /// administrator; with --transform, those for the target table too.
     Ddl(DdlArgs),
+    /// Try a component on cases, in the sandbox and under the limits of a run,
+    /// and check what holds of every message.
+    Test(Box<TestArgs>),
     /// Print the keyed hashes of values, which are read from standard input, a
     /// line each: the id of each key, and the hash that hmac_mask stores under
     /// it. So somebody's rows are found, before a rotation and after it.
@@ -70,6 +74,37 @@ pub struct HealthcheckArgs {
     /// Ask only whether it is alive.
     #[arg(long)]
     pub live: bool,
+}
+
+/// What the test subcommand takes.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  etl-host test guests/sha256_mask.wasm cases/
+
+A case file (.toml):
+  [[case]]
+  body = '{\"order\":\"o1\",\"card\":\"0000-4711\"}'
+  [[case.rows]]
+  order_id = \"o1\"
+  masked_card = \"3f1ff4…\"")]
+pub struct TestArgs {
+    /// The transform component (.wasm).
+    #[arg(value_name = "COMPONENT")]
+    component: PathBuf,
+    /// Cases (.toml), messages as SQS writes them (.json), bodies, one a line
+    /// (.jsonl), or folders with such files; default: the folder `cases`.
+    #[arg(value_name = "CASES")]
+    cases: Vec<PathBuf>,
+    /// Fields of which different values may become one, because the component
+    /// makes them coarser on purpose.
+    #[arg(long, value_name = "POINTER,…", value_parser = sensitive, value_delimiter = ',')]
+    may_collide: Vec<Pointer>,
+    #[command(flatten)]
+    conditions: ComponentArgs,
+    /// How the result is printed.
+    #[arg(long, env = "ETL_HOST_OUTPUT", value_enum, default_value = "text")]
+    pub output: Output,
 }
 
 /// What the ddl subcommand takes.
@@ -178,25 +213,6 @@ pub struct RunArgs {
     /// Stop once the queue is empty and all is settled, and print a summary.
     #[arg(long, env = "ETL_HOST_UNTIL_EMPTY")]
     until_empty: bool,
-    /// A parameter of the component; the variable holds one a line.
-    #[arg(
-        long = "param",
-        value_name = "NAME=VALUE",
-        env = "ETL_HOST_PARAM",
-        value_parser = parameter,
-        value_delimiter = '\n'
-    )]
-    parameters: Vec<(String, String)>,
-    /// Fields of the body whose raw values must not get out of the component,
-    /// beside those that it declares sensitive.
-    #[arg(
-        long,
-        value_name = "POINTER,…",
-        env = "ETL_HOST_SENSITIVE",
-        value_parser = sensitive,
-        value_delimiter = ','
-    )]
-    sensitive: Vec<Pointer>,
     /// Where a producer's own event id stands in the body; default: the
     /// message's id is its identity.
     #[arg(long, value_name = "POINTER", env = "ETL_HOST_EVENT_ID", value_parser = pointer)]
@@ -209,9 +225,6 @@ pub struct RunArgs {
     /// default. It has neither password nor TLS.
     #[arg(long, value_name = "ADDR", env = "ETL_HOST_ADMIN_ADDR")]
     pub admin_addr: Option<String>,
-    /// How long an instance of the component lives.
-    #[arg(long, env = "ETL_HOST_ISOLATION", value_enum, default_value = "batch")]
-    isolation: IsolationArg,
     /// How the summary is printed.
     #[arg(long, env = "ETL_HOST_OUTPUT", value_enum, default_value = "text")]
     pub output: Output,
@@ -243,6 +256,37 @@ pub struct RunArgs {
         value_parser = clap::value_parser!(u64).range(1..)
     )]
     statement_secs_max: u64,
+    #[command(flatten)]
+    component: ComponentArgs,
+    #[command(flatten, next_help_heading = "How much at once")]
+    shape: ShapeArgs,
+}
+
+/// How a component is run, whatever for.
+#[derive(Debug, Args)]
+struct ComponentArgs {
+    /// A parameter of the component; the variable holds one a line.
+    #[arg(
+        long = "param",
+        value_name = "NAME=VALUE",
+        env = "ETL_HOST_PARAM",
+        value_parser = parameter,
+        value_delimiter = '\n'
+    )]
+    parameters: Vec<(String, String)>,
+    /// Fields of the body whose raw values must not get out of the component,
+    /// beside those that it declares sensitive.
+    #[arg(
+        long,
+        value_name = "POINTER,…",
+        env = "ETL_HOST_SENSITIVE",
+        value_parser = sensitive,
+        value_delimiter = ','
+    )]
+    sensitive: Vec<Pointer>,
+    /// How long an instance of the component lives.
+    #[arg(long, env = "ETL_HOST_ISOLATION", value_enum, default_value = "batch")]
+    isolation: IsolationArg,
     /// What a component may reach that cannot do without.
     #[arg(
         long,
@@ -258,8 +302,30 @@ pub struct RunArgs {
     cache: CacheArgs,
     #[command(flatten, next_help_heading = "Limits of the component")]
     limits: LimitArgs,
-    #[command(flatten, next_help_heading = "How much at once")]
-    shape: ShapeArgs,
+}
+
+impl ComponentArgs {
+    /// Checks what was typed.
+    ///
+    /// # Errors
+    /// The keys cannot be read, or the cache cannot be used (78).
+    fn conditions(&self, digests: Vec<Digest>) -> Result<Conditions, Failure> {
+        Ok(Conditions {
+            parameters: self.parameters.clone(),
+            digests,
+            sensitive: self.sensitive.clone(),
+            limits: self.limits.checked(),
+            isolation: match self.isolation {
+                IsolationArg::Batch => Isolation::Batch,
+                IsolationArg::Message => Isolation::Message,
+            },
+            capabilities: Capabilities::new(
+                self.keys.read()?,
+                self.allow.contains(&AllowArg::Wasi),
+            ),
+            cache: self.cache.open()?,
+        })
+    }
 }
 
 #[derive(Debug, Args)]
@@ -450,22 +516,8 @@ impl RunArgs {
             transform,
             shadow: self.shadow,
             watch: self.watch,
-            conditions: Conditions {
-                parameters: self.parameters,
-                digests: self.transform_sha256,
-                sensitive: self.sensitive,
-                limits: self.limits.checked(),
-                isolation: match self.isolation {
-                    IsolationArg::Batch => Isolation::Batch,
-                    IsolationArg::Message => Isolation::Message,
-                },
-                capabilities: Capabilities::new(
-                    self.keys.read()?,
-                    self.allow.contains(&AllowArg::Wasi),
-                ),
-                cache: self.cache.open()?,
-            },
-            key_file: self.keys.key_file,
+            conditions: self.component.conditions(self.transform_sha256)?,
+            key_file: self.component.keys.key_file,
             queue: QueueSettings {
                 url,
                 dead_letter_url: self.dead_letter_queue_url,
@@ -478,7 +530,7 @@ impl RunArgs {
             table: table(self.table)?,
             create_table: self.create_table,
             event_id: self.event_id,
-            fault_limits: self.limits.faults(),
+            fault_limits: self.component.limits.faults(),
             startup_wait: Duration::from_secs(self.startup_wait_secs),
             drain_max: Duration::from_secs(self.drain_secs_max),
             shape: self.shape.checked(sandbox_threads),
@@ -523,6 +575,21 @@ impl ShapeArgs {
             bytes_in_work_max: self.mib_in_work_max << 20,
             ledger_days: self.ledger_days,
         }
+    }
+}
+
+impl TestArgs {
+    /// Checks what was typed.
+    ///
+    /// # Errors
+    /// Something makes no sense (78).
+    pub fn test(self) -> Result<Test, Failure> {
+        Ok(Test {
+            component: self.component,
+            inputs: self.cases,
+            may_collide: self.may_collide,
+            conditions: self.conditions.conditions(Vec::new())?,
+        })
     }
 }
 

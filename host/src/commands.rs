@@ -9,7 +9,7 @@ use indicatif::ProgressBar;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::admin::{self, Health, Probe, healthcheck};
-use crate::cli::{Cli, Command, Output, RunArgs};
+use crate::cli::{Cli, Command, Output, RunArgs, TestArgs};
 use crate::event::Event;
 use crate::exit::{Ends, Failure, Kind};
 use crate::pipeline::{self, Plan, Until, Wish};
@@ -40,6 +40,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
                 healthcheck(&asked.admin_addr, probe)?.trim_end()
             ))
         }
+        Some(Command::Test(asked)) => test(*asked),
         Some(Command::Ddl(ddl)) => print(&ddl.statements()?),
         Some(Command::KeyedHash(asked)) => keyed_hashes(&asked.keys()?),
         #[cfg(feature = "demo")]
@@ -72,6 +73,17 @@ fn keyed_hashes(keys: &Keys) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Tests a component, and prints what it shows.
+fn test(asked: TestArgs) -> Result<(), Failure> {
+    let output = asked.output;
+    let report = asked.test()?.run()?;
+    match output {
+        Output::Text => print(&report.text())?,
+        Output::Json => print_json(&report)?,
+    }
+    report.failure().map_or(Ok(()), Err)
+}
+
 /// Checks what a run depends on, and prints what it finds.
 fn check(run: RunArgs) -> Result<(), Failure> {
     let output = run.output;
@@ -80,10 +92,7 @@ fn check(run: RunArgs) -> Result<(), Failure> {
     let report = runtime.block_on(plan.check());
     match output {
         Output::Text => print(&report.text())?,
-        Output::Json => {
-            let json = serde_json::to_string(&report).ends_as(Kind::Internal)?;
-            print(&format!("{json}\n"))?;
-        }
+        Output::Json => print_json(&report)?,
     }
     report.failure().map_or(Ok(()), Err)
 }
@@ -127,11 +136,13 @@ async fn load(
 fn show(summary: &Summary, output: Output) -> Result<(), Failure> {
     match output {
         Output::Text => print(&format!("{}\n", summary.text())),
-        Output::Json => {
-            let json = serde_json::to_string(summary).ends_as(Kind::Internal)?;
-            print(&format!("{json}\n"))
-        }
+        Output::Json => print_json(summary),
     }
+}
+
+fn print_json(result: &impl serde::Serialize) -> Result<(), Failure> {
+    let json = serde_json::to_string(result).ends_as(Kind::Internal)?;
+    print(&format!("{json}\n"))
 }
 
 /// Prints a result to stdout. A reader that has gone away is not an error.

@@ -26,6 +26,7 @@ pub mod row;
 pub mod sandbox;
 pub mod summary;
 pub mod verdict;
+pub mod workbench;
 
 mod backoff;
 #[cfg(feature = "demo")]

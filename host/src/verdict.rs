@@ -74,6 +74,24 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All but PostgreSQL's own, which are no closed set.
+    pub const NAMED: [Self; 14] = [
+        Self::Malformed,
+        Self::Unsupported,
+        Self::Missing,
+        Self::Unexpected,
+        Self::WrongType,
+        Self::Invalid,
+        Self::OutOfRange,
+        Self::Trap,
+        Self::TimeLimit,
+        Self::MemoryLimit,
+        Self::ResultLimit,
+        Self::BrokenInterface,
+        Self::Leak,
+        Self::EventId,
+    ];
+
     /// Whether the component is at fault, and not the message by its judgement.
     pub fn is_fault(&self) -> bool {
         matches!(

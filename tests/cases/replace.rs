@@ -157,7 +157,7 @@ fn what_would_be_refused_at_the_start_is_refused_and_the_running_one_goes_on() {
             format!(
                 "{},{}",
                 digest_of(&file),
-                sha256_hex(&component_importing("invented:network/socket@1.0.0")),
+                sha256_hex(&component_importing(&["invented:network/socket@1.0.0"])),
             ),
         )
         .start();
@@ -176,7 +176,7 @@ fn what_would_be_refused_at_the_start_is_refused_and_the_running_one_goes_on() {
     refuses(&mut host, "--transform-sha256 wants");
     component.becomes_file(&misbehaving());
     refuses(&mut host, &digest_of(&misbehaving()));
-    component.becomes(component_importing("invented:network/socket@1.0.0"));
+    component.becomes(component_importing(&["invented:network/socket@1.0.0"]));
     refuses(&mut host, "invented:network/socket");
     fs::remove_file(&component.path).expect("remove the component");
     refuses(&mut host, "open the file");

@@ -659,22 +659,7 @@ impl Series {
             drop(self.replacements.get_or_create(&ByResult { result }));
         }
         // All but PostgreSQL's own, which are not a closed set here.
-        for reason in [
-            Reason::Malformed,
-            Reason::Unsupported,
-            Reason::Missing,
-            Reason::Unexpected,
-            Reason::WrongType,
-            Reason::Invalid,
-            Reason::OutOfRange,
-            Reason::Trap,
-            Reason::TimeLimit,
-            Reason::MemoryLimit,
-            Reason::ResultLimit,
-            Reason::BrokenInterface,
-            Reason::Leak,
-            Reason::EventId,
-        ] {
+        for reason in Reason::NAMED {
             drop(self.fates.get_or_create(&refused(reason.to_string())));
         }
     }

@@ -2,7 +2,7 @@
 
 /// The bytes of a text of hexadecimal digits, two each, in either case. None
 /// where it is anything else.
-pub(super) fn bytes_of(hex: &str) -> Option<Vec<u8>> {
+pub(crate) fn bytes_of(hex: &str) -> Option<Vec<u8>> {
     let digits: Option<Vec<u8>> = hex
         .chars()
         .map(|digit| u8::try_from(digit.to_digit(16)?).ok())

@@ -57,6 +57,7 @@ impl Capabilities {
     pub fn with_keys(self, keys: Keys) -> Self {
         Self {
             keyed_hash: Some(Arc::new(keys)),
+            ..self
         }
     }
 

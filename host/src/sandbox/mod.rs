@@ -25,6 +25,7 @@ pub use cache::Cache;
 pub use component::{Conditions, Digest, Sandbox};
 pub use description::{Description, Field, Parameter};
 pub use guard::Pointer;
+pub(crate) use hex::bytes_of;
 pub use keys::{KEY_BYTES_MIN, Keys};
 pub use limits::{
     BATCH_MS_DEFAULT, Isolation, Limits, MEMORY_MIB_DEFAULT, MESSAGE_MS_DEFAULT,
