@@ -18,6 +18,9 @@ const INTERFACE: &str = "etl:transform/policy@0.1.0";
 /// The one import of world `keyed-transform`.
 const KEYED_HASH: &str = "etl:transform/keyed-hash@0.1.0";
 const HMAC_SHA256: &str = "hmac-sha256";
+/// A component may import a million interfaces, by names of 100,000 bytes.
+const NAMES_SHOWN_MAX: usize = 20;
+const NAME_CHARS_SHOWN_MAX: usize = 100;
 
 /// What the operator lets a component reach.
 #[derive(Clone, Debug, Default)]
@@ -71,7 +74,7 @@ pub(super) fn link(
     let pre = linker.instantiate_pre(component).map_err(told)?;
     let pre = TransformPre::new(pre)
         .map_err(told)
-        .with_context(|| format!("it exports {INTERFACE} with other types than wit/ has"))?;
+        .with_context(|| format!("it does not export all of {INTERFACE}"))?;
     Ok((pre, granted))
 }
 
@@ -104,7 +107,21 @@ fn grant(
              network or variable"
         }
     };
-    bail!("it imports {}: refused; {remedy}", refused.join(", "));
+    bail!("it imports {}: refused; {remedy}", listed(&refused));
+}
+
+/// Names of a component's own choice, as far as anybody reads them.
+fn listed(names: &[String]) -> String {
+    let shown = names.iter().take(NAMES_SHOWN_MAX);
+    let shown: Vec<String> = shown.map(|name| cut(name)).collect();
+    match names.len().saturating_sub(NAMES_SHOWN_MAX) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+fn cut(name: &str) -> String {
+    name.chars().take(NAME_CHARS_SHOWN_MAX).collect()
 }
 
 fn grant_keyed_hash(linker: &mut Linker<Meter>, keys: &Arc<Keys>) -> wasmtime::Result<()> {
@@ -126,7 +143,8 @@ fn ensure_interface(engine: &Engine, component: &Component) -> Result<()> {
     match policies.first() {
         Some(_) if policies.contains(&INTERFACE) => Ok(()),
         Some(other) => bail!(
-            "it exports {other}, and this host runs {INTERFACE}: build it against this host's wit/"
+            "it exports {}, and this host runs {INTERFACE}: build it against this host's wit/",
+            cut(other)
         ),
         None => bail!(
             "it does not export {INTERFACE}: it is a component of another world; build it against \
