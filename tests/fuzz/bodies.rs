@@ -166,15 +166,17 @@ fn check(policies: &[Policy], bytes: &[u8]) {
         let [alone] = &alone[..] else {
             panic!("{name}: {} verdicts", alone.len());
         };
-        let batch = [message_of(good), message.clone(), message_of(good)];
-        let batch = sandbox.judge(&batch);
-        let [before, in_company, after] = &batch[..] else {
-            panic!("{name}: {} verdicts of three", batch.len());
+        let good = || message_of(good);
+        let batch = sandbox.judge(&[good(), message.clone(), good(), good()]);
+        let [before, in_company, after @ ..] = &batch[..] else {
+            panic!("{name}: {} verdicts of four", batch.len());
         };
         assert!(same(alone, in_company), "{name}: {alone:?}, {in_company:?}");
-        for neighbour in [before, after] {
-            assert!(matches!(neighbour, Verdict::Rows(_)), "{name}");
+        assert_eq!(after.len(), 2, "{name}");
+        for neighbour in after {
+            assert!(same(before, neighbour), "{name}");
         }
+        assert!(matches!(before, Verdict::Rows(_)), "{name}");
         match alone {
             Verdict::Rows(rows) => {
                 let Ok(body) = serde_json::from_str(&message.body) else {

@@ -8,7 +8,7 @@ use super::bindings::Transform;
 use super::bindings::exports::etl::transform::policy as types;
 use super::component::{Program, Sandbox, told};
 use super::description::{Description, TEXT_BYTES_MAX};
-use super::engine::ticks;
+use super::engine::{Instructions, ticks};
 use super::guard::Inspector;
 use super::limits::{Isolation, Meter};
 use super::outcome;
@@ -79,9 +79,11 @@ impl Instance {
         store.limiter(|meter| meter);
         store.set_epoch_deadline(ticks(ms_max));
         store.set_hostcall_fuel(program.limits.lifted_bytes_max(1));
-        // Refused where nothing is counted.
-        let _ = store.set_fuel(program.limits.message_instructions_max);
-        match program.pre.instantiate(&mut store) {
+        let started = match program.instructions {
+            Instructions::Counted => store.set_fuel(program.limits.message_instructions_max),
+            Instructions::Uncounted => Ok(()),
+        };
+        match started.and_then(|()| program.pre.instantiate(&mut store)) {
             Ok(exports) => Ok(Self { store, exports }),
             Err(error) => Err(NoStart {
                 reason: fault(store.data(), &error),
