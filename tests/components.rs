@@ -82,8 +82,63 @@ fn a_component_that_wants_more_than_its_world_gives_is_refused_by_the_imports_na
         "wasi:cli/environment@0.2.0",
         "invented:network/socket@1.0.0",
     ] {
-        refused_bytes(component_importing([import])).says(&[import]);
+        refused_bytes(component_importing(&[import])).says(&[import]);
     }
+}
+
+/// The imports of a component that exports nothing, so that nothing is ever run.
+fn refused_imports(imports: &[&str], settings: impl Fn(Host) -> Host) -> Run {
+    let (queue, database) = (Queue::with_dead_letters(), Database::with_table());
+    let file = ScratchFile::new("component.wasm", component_importing(imports));
+    let host = Host::new(&queue, &database).option("--transform", &file.path);
+    settings(host.until_empty()).run().exited(78)
+}
+
+#[test]
+fn an_allowed_wasi_has_no_sockets_and_no_other_version() {
+    for import in [
+        "wasi:sockets/tcp@0.2.0",
+        "wasi:sockets/instance-network@0.2.6",
+        "wasi:http/outgoing-handler@0.2.0",
+        "wasi:cli/stdout@0.2.0-rc-2023-12-05",
+        "wasi:cli/stdout@0.3.0",
+        "wasi:cli/stdout",
+        "wasi:cli/stdoutt@0.2.0",
+        "wasi:clocks/timezone@0.2.0",
+        "wasi:filesystem/types@1.0.0",
+        "invented:cli/stdout@0.2.0",
+    ] {
+        let refusal = format!("imports {import}: refused; nothing gives it {import}:");
+        let beside = ["wasi:cli/stdin@0.2.0", import];
+        refused_imports(&beside, |host| host.option("--allow", "wasi")).says(&[&refusal]);
+    }
+}
+
+#[test]
+fn a_wasi_and_the_keyed_hash_are_allowed_each_for_itself() {
+    const KEYED_HASH: &str = "etl:transform/keyed-hash@0.1.0";
+    // Any patch of the version will do.
+    const STDOUT: &str = "wasi:cli/stdout@0.2.99";
+    let imports = [STDOUT, KEYED_HASH];
+    let key = format!("2026-11:{}", "a7".repeat(32));
+    let with_key = |host: Host| host.env("ETL_HOST_KEY", &key);
+    let with_wasi = |host: Host| host.env("ETL_HOST_ALLOW", "wasi");
+
+    refused_imports(&imports, |host| host).says(&[
+        STDOUT,
+        KEYED_HASH,
+        "--allow wasi",
+        "--key-file",
+    ]);
+    refused_imports(&imports, with_wasi)
+        .says(&[KEYED_HASH, "--key-file"])
+        .never_says(STDOUT);
+    refused_imports(&imports, with_key)
+        .says(&[STDOUT, "--allow wasi"])
+        .never_says(KEYED_HASH);
+    // Nothing is missing but what makes a policy of it.
+    refused_imports(&imports, |host| with_wasi(with_key(host)))
+        .says(&["it does not export etl:transform/policy"]);
 }
 
 #[test]

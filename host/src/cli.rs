@@ -123,6 +123,14 @@ enum IsolationArg {
     Message,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum AllowArg {
+    /// An empty WASI, for language runtimes that want one (Go, Rust with std):
+    /// no files, variables, arguments or sockets, output is dropped, clocks and
+    /// randomness are fixed.
+    Wasi,
+}
+
 /// How to run the pipeline, as typed.
 #[derive(Debug, Args)]
 pub struct RunArgs {
@@ -130,9 +138,23 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE", env = "ETL_HOST_TRANSFORM")]
     transform: Option<PathBuf>,
     /// The SHA-256 that the component must have, as sha256sum prints it: any
-    /// other file is refused.
-    #[arg(long, value_name = "HEX", env = "ETL_HOST_TRANSFORM_SHA256", value_parser = digest)]
-    transform_sha256: Option<Digest>,
+    /// other file is refused. Several, where another one is to take over.
+    #[arg(
+        long,
+        value_name = "HEX,…",
+        env = "ETL_HOST_TRANSFORM_SHA256",
+        value_parser = digest,
+        value_delimiter = ','
+    )]
+    transform_sha256: Vec<Digest>,
+    /// A component that judges the same messages beside it: nothing of it is
+    /// written, and how it differs is told, without a value.
+    #[arg(long, value_name = "FILE", env = "ETL_HOST_SHADOW")]
+    shadow: Option<PathBuf>,
+    /// Replace the component whenever its file changes, or that of the keys,
+    /// as a SIGHUP does. Who may write the file may then decide what is masked.
+    #[arg(long, env = "ETL_HOST_WATCH")]
+    watch: bool,
     /// The SQS queue, standard or FIFO.
     #[arg(long, value_name = "URL", env = "ETL_HOST_QUEUE_URL", value_parser = NonEmptyStringValueParser::new())]
     queue_url: Option<String>,
@@ -221,6 +243,15 @@ pub struct RunArgs {
         value_parser = value_parser!(u64).range(1..)
     )]
     statement_secs_max: u64,
+    /// What a component may reach that cannot do without.
+    #[arg(
+        long,
+        value_name = "CAPABILITY,…",
+        env = "ETL_HOST_ALLOW",
+        value_enum,
+        value_delimiter = ','
+    )]
+    allow: Vec<AllowArg>,
     #[command(flatten)]
     keys: KeyArgs,
     #[command(flatten)]
@@ -260,10 +291,7 @@ impl KeyArgs {
             (None, Some(text)) => {
                 Keys::parse(&text.to_string_lossy()).with_context(|| format!("read {KEY_VARIABLE}"))
             }
-            (Some(file), None) => std::fs::read_to_string(file)
-                .map_err(anyhow::Error::from)
-                .and_then(|text| Keys::parse(&text))
-                .with_context(|| format!("read key file {}", file.display())),
+            (Some(file), None) => Keys::read(file),
         };
         keys.map(Some).ends_as(Kind::Configuration)
     }
@@ -446,18 +474,24 @@ impl RunArgs {
         let sandbox_threads = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Plan {
             transform,
+            shadow: self.shadow,
+            watch: self.watch,
             conditions: Conditions {
                 parameters: self.parameters,
-                digest: self.transform_sha256,
+                digests: self.transform_sha256,
                 sensitive: self.sensitive,
                 limits: self.limits.checked(),
                 isolation: match self.isolation {
                     IsolationArg::Batch => Isolation::Batch,
                     IsolationArg::Message => Isolation::Message,
                 },
-                capabilities: Capabilities::new(self.keys.read()?),
+                capabilities: Capabilities::new(
+                    self.keys.read()?,
+                    self.allow.contains(&AllowArg::Wasi),
+                ),
                 cache: self.cache.open()?,
             },
+            key_file: self.keys.key_file,
             queue: QueueSettings {
                 url,
                 dead_letter_url: self.dead_letter_queue_url,

@@ -12,7 +12,7 @@ use crate::admin::{self, Health, Probe, healthcheck};
 use crate::cli::{Cli, Command, Output, RunArgs};
 use crate::event::Event;
 use crate::exit::{Ends, Failure, Kind};
-use crate::pipeline::{self, Plan, Until};
+use crate::pipeline::{self, Plan, Until, Wish};
 use crate::sandbox::Keys;
 use crate::shutdown::{StopSwitch, shutdown};
 use crate::summary::{Counts, Summary};
@@ -107,11 +107,16 @@ async fn load(
         tokio::spawn(admin::serve(listener, health, metrics, served));
     }
     tokio::spawn(stop_on_signal(switch.clone(), telemetry.health.clone()));
-    let Some(parts) = plan.prepare(&telemetry, &mut signal).await? else {
+    let wish = Wish::default();
+    tokio::spawn(wish_on_hangup(wish.clone()));
+    let prepared = plan.prepare(wish, &telemetry, &mut signal).await?;
+    let Some((parts, replacer)) = prepared else {
         return Ok(None);
     };
+    let replacing = tokio::spawn(replacer.run());
     let progress = progress(Arc::clone(&telemetry.counts), output);
     let summary = pipeline::run(parts, until, (switch, signal), telemetry).await;
+    replacing.abort();
     if let Some(progress) = progress {
         progress.finish_and_clear();
     }
@@ -157,6 +162,16 @@ async fn stop_on_signal(switch: StopSwitch, health: Health) {
         } else {
             std::process::exit(INTERRUPTED);
         }
+    }
+}
+
+/// SIGHUP asks for the component to be loaded anew.
+async fn wish_on_hangup(wish: Wish) {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else {
+        return;
+    };
+    while hangup.recv().await.is_some() {
+        wish.express();
     }
 }
 

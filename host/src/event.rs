@@ -23,7 +23,33 @@ pub enum Event<'a> {
         /// What it reaches beside its messages.
         reaches: String,
     },
-    /// A service does not answer at start-up; it is tried again.
+    /// Another component decides from the next batch on.
+    ComponentReplaced {
+        /// The SHA-256 of the one that did.
+        before: String,
+        /// The SHA-256 of the one that does.
+        now: String,
+    },
+    /// Another component was to take over, and is refused.
+    ComponentKept {
+        /// The SHA-256 of the one that goes on.
+        digest: String,
+        /// What is wrong with the other one.
+        cause: String,
+    },
+    /// The component was to be replaced, and is the one that runs, by its
+    /// SHA-256.
+    ComponentUnchanged(String),
+    /// The component that follows as a shadow is loaded.
+    ShadowLoaded {
+        /// Its name, version and SHA-256.
+        component: &'a str,
+        /// What it reaches beside its messages.
+        reaches: String,
+    },
+    /// How a shadow differs from the running component so far.
+    Shadow(String),
+    /// A service does not answer; it is tried again.
     WaitingFor {
         /// The service: `queue` or `database`.
         service: &'a str,
@@ -108,6 +134,23 @@ impl Event<'_> {
                 from_cache,
                 reaches,
             } => info!(name, version, %digest, from_cache, reaches, "component loaded"),
+            Self::ComponentReplaced { before, now } => {
+                info!(%before, %now, "component replaced");
+            }
+            Self::ComponentKept { digest, cause } => warn!(
+                %digest,
+                cause, "component not replaced: the running one goes on"
+            ),
+            Self::ShadowLoaded { component, reaches } => {
+                info!(
+                    component,
+                    reaches, "shadow loaded: nothing of it is written"
+                );
+            }
+            Self::Shadow(differences) => info!(differences, "shadow"),
+            Self::ComponentUnchanged(digest) => {
+                info!(%digest, "component not replaced: it is the one that runs");
+            }
             Self::WaitingFor {
                 service,
                 place,

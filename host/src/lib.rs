@@ -16,6 +16,7 @@
 pub mod admin;
 pub mod cli;
 pub mod commands;
+pub mod comparison;
 pub mod log;
 pub mod message;
 pub mod output;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use crate::comparison::Comparison;
 use crate::verdict::Reason;
 
 /// The running counts.
@@ -91,6 +92,7 @@ impl Counts {
             handed_back: count(&self.handed_back),
             seconds: rounded(seconds.as_secs_f64()),
             rows_per_second: rounded(rate(rows, seconds)),
+            shadow: None,
         }
     }
 }
@@ -116,6 +118,50 @@ pub struct Summary {
     pub seconds: f64,
     /// Rows written, by that time.
     pub rows_per_second: f64,
+    /// What a shadow made of it, if there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<ShadowSummary>,
+}
+
+/// What a shadow made of the messages.
+#[derive(Clone, Debug, Serialize)]
+pub struct ShadowSummary {
+    /// Its name, version and SHA-256.
+    pub component: String,
+    /// Messages for which there was no room.
+    pub left_out: u64,
+    /// How it differs from the running component.
+    #[serde(flatten)]
+    pub comparison: Comparison,
+}
+
+impl ShadowSummary {
+    /// One line, for the log.
+    pub fn line(&self) -> String {
+        match self.left_out {
+            0 => self.comparison.line(),
+            left_out => format!("{}; {left_out} messages left out", self.comparison.line()),
+        }
+    }
+
+    /// Several lines, for a person.
+    fn text(&self) -> String {
+        let Comparison { compared, same, .. } = self.comparison;
+        let mut text = format!(
+            "shadow {}\nalike       {same:>9}  of {compared}",
+            self.component
+        );
+        for difference in self.comparison.differences() {
+            let _ = write!(text, "\n            {difference}");
+        }
+        if self.left_out > 0 {
+            let _ = write!(text, "\nleft out    {:>9}", self.left_out);
+        }
+        if let Some(times) = self.comparison.times_as_long() {
+            let _ = write!(text, "\ntime        {times:>9.2}  times as long");
+        }
+        text
+    }
 }
 
 impl Summary {
@@ -158,6 +204,9 @@ impl Summary {
         }
         if self.handed_back > 0 {
             let _ = write!(text, "\nhanded back {:>9}", self.handed_back);
+        }
+        if let Some(shadow) = &self.shadow {
+            let _ = write!(text, "\n\n{}", shadow.text());
         }
         text
     }

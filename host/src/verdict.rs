@@ -8,7 +8,7 @@ use std::fmt;
 use crate::row::Row;
 
 /// What the sandbox decides about one message.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Verdict {
     /// Rows to write, at least one.
     Rows(Vec<Row>),

@@ -23,9 +23,9 @@ const CALLS: usize = 3_000;
 
 /// What a message asks of the component, and the reason that it is to get;
 /// none where it is to be stored.
-type Request<'a> = (&'a str, usize, Option<&'a str>);
+pub type Request<'a> = (&'a str, usize, Option<&'a str>);
 
-fn body(login: &Login, (asked, amount, _): Request) -> String {
+pub fn body(login: &Login, (asked, amount, _): Request) -> String {
     let mut body = login.json();
     body["do"] = json!(asked);
     body["amount"] = json!(amount.to_string());
@@ -35,7 +35,7 @@ fn body(login: &Login, (asked, amount, _): Request) -> String {
 /// Sends each request between good logins, and checks the fates: where an
 /// instance lives for a batch, and where it lives for a message.
 #[track_caller]
-fn each_has_its_fate(test: &str, requests: &[Request], settings: impl Fn(Host) -> Host) {
+pub fn each_has_its_fate(test: &str, requests: &[Request], settings: impl Fn(Host) -> Host) {
     for isolation in ["batch", "message"] {
         let test = format!("{test}_{isolation}");
         let settings = |host: Host| settings(host.option("--isolation", isolation));

@@ -16,6 +16,7 @@
 //! | 111 | every case here, by `Scene::assert_well` |
 //! | 112 | `privacy::the_most_talkative_log_…` |
 //! | 113, 115 | `secrets` |
+//! | 64–69, of a component that is allowed a WASI | `wasi` |
 //! | 114 | `component`: a panic of a component; the host's own hold no value by their types |
 
 mod component;
@@ -27,7 +28,10 @@ mod payload;
 mod pgbouncer;
 mod pooler;
 mod quarantine;
+mod replace;
 mod restarts;
 mod scene;
 mod secrets;
+mod shadow;
 mod table_data;
+mod wasi;

@@ -234,7 +234,8 @@ fn sigterm_while_the_database_is_down_hands_everything_back_at_once() {
     let mut host = scene.idle_host();
     let refusing = scene.network.refuse();
     scene.network.reset_all();
-    scene.send(12);
+    // All of it before the first failure, which pauses receiving.
+    scene.send_at_once(12);
     host.wait_until("it has tried to connect with all in hand", || {
         refusing.count() > 0 && scene.counts().in_flight == 12
     });

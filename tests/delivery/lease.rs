@@ -208,7 +208,8 @@ fn while_the_database_is_away_nothing_is_delivered_again() {
     let mut host = scene.idle_host();
     let refusing = scene.network.refuse();
     scene.network.reset_all();
-    scene.send(20);
+    // All of it before the first failure, which pauses receiving.
+    scene.send_at_once(20);
     host.wait_until("all is in hand", || scene.counts().in_flight == 20);
     host.wait_until("each has been extended twice", || {
         scene.extensions_min() >= 2

@@ -22,6 +22,7 @@ const WORDS: &[&[u8]] = &[
     b"\x80\x80\x80\x80\0",
     b"etl:transform/policy@0.1.0",
     b"etl:transform/keyed-hash@0.1.0",
+    b"wasi:cli/stdout@0.2.0",
     b"when loaded: describe spins",
     b"when loaded: configure grows",
     // A core module with a memory of 2 GiB, and one that calls itself when it
@@ -48,11 +49,11 @@ pub fn conditions(limits: Limits) -> Conditions {
     let keys = format!("fuzz:{}", "5a".repeat(32));
     Conditions {
         parameters: Vec::new(),
-        digest: None,
+        digests: Vec::new(),
         sensitive: Vec::new(),
         limits,
         isolation: Isolation::Batch,
-        capabilities: Capabilities::new(Keys::parse(&keys).ok()),
+        capabilities: Capabilities::new(Keys::parse(&keys).ok(), true),
         cache: None,
     }
 }

@@ -25,11 +25,11 @@ pub const CORE_MODULE: [u8; 8] = *b"\0asm\x01\0\0\0";
 const CORE_MODULE_SECTION: u8 = 1;
 
 /// A component that wants these interfaces, by their full names, from its host.
-pub fn component_importing<'a>(interfaces: impl IntoIterator<Item = &'a str>) -> Vec<u8> {
+pub fn component_importing(interfaces: &[&str]) -> Vec<u8> {
     let mut types = ComponentTypeSection::new();
     types.instance(&InstanceType::new());
     let mut imports = ComponentImportSection::new();
-    for interface in interfaces {
+    for &interface in interfaces {
         imports.import(interface, ComponentTypeRef::Instance(0));
     }
     let mut component = Component::new();

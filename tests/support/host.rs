@@ -148,6 +148,12 @@ impl Log {
         let bytes = self.0.lock().expect("no reader panics");
         String::from_utf8_lossy(&bytes).contains(words)
     }
+
+    /// How often it has said these words.
+    pub fn count(&self, words: &str) -> usize {
+        let bytes = self.0.lock().expect("no reader panics");
+        String::from_utf8_lossy(&bytes).matches(words).count()
+    }
 }
 
 /// What the binary said and how it ended.
@@ -187,6 +193,11 @@ impl Running {
 
     pub fn interrupt(&self) {
         self.signal("-INT");
+    }
+
+    /// Asks it to load its component anew.
+    pub fn hang_up(&self) {
+        self.signal("-HUP");
     }
 
     /// Stops it where it is, as a suspended machine does.

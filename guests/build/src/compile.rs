@@ -10,7 +10,10 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::{Guest, Runtime};
+
 const TARGET: &str = "wasm32-unknown-unknown";
+const TARGET_STD: &str = "wasm32-wasip2";
 
 /// The profile in the workspace's `Cargo.toml`.
 const PROFILE: &str = "guest";
@@ -24,7 +27,12 @@ const STACK_BYTES: u32 = 16 * 1024;
 ///
 /// Each is compiled by itself: in one build with others, cargo would give it
 /// the features that they want of a dependency they share.
-pub fn core_module(workspace: &Path, guest: &str) -> Result<Vec<u8>> {
+pub fn core_module(workspace: &Path, guest: Guest) -> Result<Vec<u8>> {
+    let (target, link_argument) = match guest.runtime {
+        Runtime::None { .. } => (TARGET, format!("-zstack-size={STACK_BYTES}")),
+        // `encode` makes components of all guests alike, not the linker of one.
+        Runtime::Std => (TARGET_STD, "--skip-wit-component".to_owned()),
+    };
     let rustc = Rustc::ask(workspace)?;
     rustc.ensure_pinned(workspace)?;
 
@@ -32,8 +40,8 @@ pub fn core_module(workspace: &Path, guest: &str) -> Result<Vec<u8>> {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
         .current_dir(workspace)
-        .args(["build", "--quiet", "--locked", "--package", guest])
-        .args(["--profile", PROFILE, "--target", TARGET])
+        .args(["build", "--quiet", "--locked", "--package", guest.name])
+        .args(["--profile", PROFILE, "--target", target])
         .arg("--target-dir")
         .arg(&target_folder);
     for (name, _) in env::vars_os() {
@@ -41,14 +49,15 @@ pub fn core_module(workspace: &Path, guest: &str) -> Result<Vec<u8>> {
             cargo.env_remove(name);
         }
     }
-    cargo.env("CARGO_ENCODED_RUSTFLAGS", rustc.flags(workspace)?);
+    let flags = rustc.flags(workspace, &link_argument)?;
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags);
 
     let status = cargo.status().context("start cargo")?;
     ensure!(status.success(), "cargo build: {status}");
     let path = target_folder
-        .join(TARGET)
+        .join(target)
         .join(PROFILE)
-        .join(format!("{guest}.wasm"));
+        .join(guest.file_name());
     fs::read(&path).with_context(|| format!("read {}", path.display()))
 }
 
@@ -105,7 +114,7 @@ impl Rustc {
 
     /// The flags, in cargo's encoding. No path of this machine gets into the
     /// bytes: of several that match, rustc takes the last.
-    fn flags(&self, workspace: &Path) -> Result<String> {
+    fn flags(&self, workspace: &Path, link_argument: &str) -> Result<String> {
         let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
         let library = self.sysroot.join("lib/rustlib/src/rust");
         Ok([
@@ -113,7 +122,7 @@ impl Rustc {
             remap(&cargo_home()?, "/cargo"),
             // What rustc itself writes where the library's source is absent.
             remap(&library, &format!("/rustc/{}", self.commit)),
-            format!("-Clink-arg=-zstack-size={STACK_BYTES}"),
+            format!("-Clink-arg={link_argument}"),
         ]
         .join("\u{1f}"))
     }

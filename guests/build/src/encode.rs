@@ -5,15 +5,20 @@ use anyhow::{Context, Result};
 use wit_component::ComponentEncoder;
 use wit_parser::Resolve;
 
+use crate::Runtime;
+
 const WIT: &str = include_str!("../../../wit/transform.wit");
 
-/// Encodes a core module and checks that the component is of the world.
-pub fn component(module: &[u8], world: &str) -> Result<Vec<u8>> {
+/// Encodes a core module and checks that the component is of its world, where
+/// it has one.
+pub fn component(module: &[u8], runtime: Runtime) -> Result<Vec<u8>> {
     let bytes = ComponentEncoder::default()
         .module(module)?
         .validate(true)
         .encode()?;
-    ensure_world(&bytes, world)?;
+    if let Runtime::None { world } = runtime {
+        ensure_world(&bytes, world)?;
+    }
     Ok(bytes)
 }
 

@@ -1,5 +1,5 @@
 //! Builds the transform components that are committed beside their sources in
-//! `guests/`, and in `tests/guests/` the one that tests need, the same bytes on
+//! `guests/`, and in `tests/guests/` those that tests need, the same bytes on
 //! every machine: whoever doubts one rebuilds it and compares.
 //!
 //! A guest is compiled to a core module by cargo (`compile`), which becomes a
@@ -17,26 +17,34 @@ use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
 /// The guests, each a package and a folder of this name.
-pub const GUESTS: [Guest; 4] = [
+pub const GUESTS: [Guest; 5] = [
     Guest {
         name: "sha256_mask",
-        world: "transform",
+        runtime: Runtime::None { world: "transform" },
         folder: "guests",
     },
     Guest {
         name: "hmac_mask",
-        world: "keyed-transform",
+        runtime: Runtime::None {
+            world: "keyed-transform",
+        },
         folder: "guests",
     },
     Guest {
         name: "truncate_mask",
-        world: "transform",
+        runtime: Runtime::None { world: "transform" },
         folder: "guests",
     },
     // Not for users: it breaks each rule on request.
     Guest {
         name: "misbehave",
-        world: "transform",
+        runtime: Runtime::None { world: "transform" },
+        folder: "tests/guests",
+    },
+    // Not for users: it uses its WASI on request.
+    Guest {
+        name: "with_wasi",
+        runtime: Runtime::Std,
         folder: "tests/guests",
     },
 ];
@@ -46,10 +54,23 @@ pub const GUESTS: [Guest; 4] = [
 pub struct Guest {
     /// The name of its package, its folder and its file.
     pub name: &'static str,
-    /// The world that it is held against.
-    pub world: &'static str,
+    /// What it is built on.
+    pub runtime: Runtime,
     /// The folder of its source and of its file, from the repository's root.
     pub folder: &'static str,
+}
+
+/// What a guest is built on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runtime {
+    /// `core` and `alloc` alone.
+    None {
+        /// The world that it is held against: it imports what that has and no
+        /// more.
+        world: &'static str,
+    },
+    /// Rust's `std`, which imports a WASI that no world in `wit/` has.
+    Std,
 }
 
 impl Guest {
@@ -82,9 +103,9 @@ impl Component {
     /// compile, or what comes out is no component of its world.
     pub fn build(guest: Guest) -> Result<Self> {
         let name = guest.name;
-        let module = compile::core_module(&workspace(), name)
+        let module = compile::core_module(&workspace(), guest)
             .with_context(|| format!("compile guest {name}"))?;
-        let bytes = encode::component(&module, guest.world)
+        let bytes = encode::component(&module, guest.runtime)
             .with_context(|| format!("encode guest {name}"))?;
         Ok(Self { guest, bytes })
     }

@@ -60,7 +60,7 @@ pub mod component;
 mod hex;
 #[cfg(feature = "keyed")]
 pub mod keyed_hash;
-#[cfg(target_family = "wasm")]
+#[cfg(all(target_family = "wasm", target_os = "unknown"))]
 mod runtime;
 mod types;
 

@@ -175,6 +175,47 @@ impl Operation {
     }
 }
 
+/// What became of the wish for another component.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Replacement {
+    /// It took over.
+    Done,
+    /// It was refused, and the running one stays.
+    Refused,
+}
+
+impl Replacement {
+    const ALL: [Self; 2] = [Self::Done, Self::Refused];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// What a shadow made of a message, beside the running component.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ShadowResult {
+    /// The same.
+    Same,
+    /// Something else.
+    Different,
+    /// Nothing: there was no room for it.
+    LeftOut,
+}
+
+impl ShadowResult {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Same => "same",
+            Self::Different => "different",
+            Self::LeftOut => "left_out",
+        }
+    }
+}
+
 macro_rules! label_values {
     ($($closed_set:ty),+) => {$(
         impl EncodeLabelValue for $closed_set {
@@ -185,7 +226,7 @@ macro_rules! label_values {
     )+};
 }
 
-label_values!(Cause, Stage, Operation);
+label_values!(Cause, Stage, Operation, Replacement, ShadowResult);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByFate {
@@ -207,6 +248,21 @@ struct ByCause {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByOperation {
     operation: Operation,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByResult {
+    result: Replacement,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByShadowResult {
+    result: ShadowResult,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByColumn {
+    column: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -249,6 +305,9 @@ struct Series {
     commit: Histogram,
     receive_to_delete: Histogram,
     component: Family<ByComponent, Gauge>,
+    replacements: Family<ByResult, Total>,
+    shadow_messages: Family<ByShadowResult, Total>,
+    shadow_differences: Family<ByColumn, Total>,
     queue_calls: Family<ByOperation, Total>,
 }
 
@@ -393,6 +452,31 @@ impl Metrics {
         self.0.component.get_or_create(&component).set(1);
     }
 
+    /// Another component was to take over.
+    pub fn replaced(&self, result: Replacement) {
+        let replacements = &self.0.replacements;
+        replacements.get_or_create(&ByResult { result }).add(1);
+    }
+
+    /// A shadow was shown messages.
+    pub fn shadowed(&self, result: ShadowResult, messages: u64) {
+        let by_result = self
+            .0
+            .shadow_messages
+            .get_or_create(&ByShadowResult { result });
+        by_result.0.inc_by(messages);
+    }
+
+    /// A shadow gave other values for a column.
+    pub fn shadow_differs(&self, column: &str, values: u64) {
+        let column = column.to_owned();
+        let by_column = self
+            .0
+            .shadow_differences
+            .get_or_create(&ByColumn { column });
+        by_column.0.inc_by(values);
+    }
+
     /// All of it, as Prometheus text.
     ///
     /// # Errors
@@ -530,6 +614,24 @@ impl Series {
                 "The component that decides",
                 Family::default(),
             ),
+            replacements: registered(
+                r,
+                "component_replacements_total",
+                "Times another component was to take over, by what became of it",
+                Family::default(),
+            ),
+            shadow_messages: registered(
+                r,
+                "shadow_messages_total",
+                "Messages that a shadow was shown, by what it made of them",
+                Family::default(),
+            ),
+            shadow_differences: registered(
+                r,
+                "shadow_different_values_total",
+                "Values that a shadow gives otherwise, by column",
+                Family::default(),
+            ),
             queue_calls: registered(
                 r,
                 "queue_calls_total",
@@ -552,6 +654,9 @@ impl Series {
         }
         for operation in Operation::ALL {
             drop(self.queue_calls.get_or_create(&ByOperation { operation }));
+        }
+        for result in Replacement::ALL {
+            drop(self.replacements.get_or_create(&ByResult { result }));
         }
         // All but PostgreSQL's own, which are not a closed set here.
         for reason in [
@@ -691,6 +796,9 @@ mod tests {
         metrics.leases_lost(1);
         metrics.receive_failed();
         metrics.component("sha256_mask", "1.0 \"b\\\n", "ab12");
+        metrics.replaced(Replacement::Done);
+        metrics.shadowed(ShadowResult::Different, 2);
+        metrics.shadow_differs("masked_ip", 2);
         metrics
     }
 
@@ -778,6 +886,7 @@ mod tests {
                 "etl_host_batch_messages",
                 "etl_host_commit_seconds",
                 "etl_host_component_info",
+                "etl_host_component_replacements_total",
                 "etl_host_delete_failures_total",
                 "etl_host_held",
                 "etl_host_held_seconds_total",
@@ -792,6 +901,8 @@ mod tests {
                 "etl_host_receive_to_delete_seconds",
                 "etl_host_retries_total",
                 "etl_host_rows_written_total",
+                "etl_host_shadow_different_values_total",
+                "etl_host_shadow_messages_total",
                 "etl_host_transform_seconds",
             ]
         );
@@ -820,6 +931,10 @@ mod tests {
             ("lease_extensions_total", 10.0),
             ("receive_errors_total", 1.0),
             (r#"retries_total{stage="commit"}"#, 1.0),
+            (r#"shadow_messages_total{result="different"}"#, 2.0),
+            (r#"shadow_different_values_total{column="masked_ip"}"#, 2.0),
+            (r#"component_replacements_total{result="done"}"#, 1.0),
+            (r#"component_replacements_total{result="refused"}"#, 0.0),
             (r#"queue_calls_total{operation="receive_message"}"#, 1.0),
             (r#"queue_calls_total{operation="send_message_batch"}"#, 0.0),
         ] {

@@ -32,7 +32,7 @@ use tokio::task::JoinSet;
 
 pub use health::{Health, Part, Pause, Poller, Report};
 pub use healthcheck::{Probe, healthcheck};
-pub use metrics::{Cause, Metrics, Operation, Stage};
+pub use metrics::{Cause, Metrics, Operation, Replacement, ShadowResult, Stage};
 
 use crate::exit::{Failure, Kind, failure};
 use crate::shutdown::Shutdown;

@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use super::error::DatabaseError;
 use super::key::Key;
-use super::write::{Committed, Entry};
+use super::write::{Committed, Entry, Policy};
 
 /// The answer of a store, on its way.
 pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, DatabaseError>> + Send + 'a>>;
@@ -14,11 +14,15 @@ pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, DatabaseError>> + 
 /// has to; an error without an answer leaves open whether a batch is committed,
 /// and the same batch again gives the same rows.
 pub trait Store: Send + Sync {
-    /// Commits a batch: all of it, or nothing. Gives, for each entry, the
-    /// proof. No key stands twice in a batch, and entries are sorted by key, so
-    /// that two hosts with the same messages wait for each other instead of
-    /// deadlocking.
-    fn write<'a>(&'a mut self, entries: &'a [Entry<'a>]) -> Reply<'a, Vec<Committed>>;
+    /// Commits a batch that one policy has judged: all of it, or nothing.
+    /// Gives, for each entry, the proof. No key stands twice in a batch, and
+    /// entries are sorted by key, so that two hosts with the same messages wait
+    /// for each other instead of deadlocking.
+    fn write<'a>(
+        &'a mut self,
+        policy: &'a Policy,
+        entries: &'a [Entry<'a>],
+    ) -> Reply<'a, Vec<Committed>>;
 
     /// Looks up which messages are settled for good already, stored or
     /// skipped: those need no verdict any more. Gives the proof for each.

@@ -7,7 +7,6 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 
 use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
@@ -27,13 +26,43 @@ const EPOCH_DAYS: i32 = 10_957;
 /// The same in microseconds.
 const EPOCH_MICROSECONDS: i64 = EPOCH_DAYS as i64 * 86_400_000_000;
 
-/// By what the messages of a writer are judged, as the ledger tells it.
-#[derive(Clone, Debug)]
+/// What a component decides, as the database sees it: how its rows are written,
+/// and how the ledger names it.
+#[derive(Debug)]
 pub struct Policy {
+    digest: [u8; 32],
+    key_id: Option<String>,
+    columns: Vec<Column>,
+    sql: String,
+}
+
+impl Policy {
+    /// Prepares to write `columns` to `table`, which they fit (see
+    /// [`super::fit()`]). `digest` is the SHA-256 of the component, `key_id` the
+    /// id of the key under which it hashes, if it does.
+    pub fn new(
+        table: &Table,
+        columns: &[Column],
+        digest: [u8; 32],
+        key_id: Option<String>,
+    ) -> Self {
+        Self {
+            digest,
+            key_id,
+            columns: columns.to_vec(),
+            sql: statement(table, columns),
+        }
+    }
+
+    /// The columns that it writes.
+    pub fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
     /// The SHA-256 of the component.
-    pub digest: [u8; 32],
-    /// The id of the key under which it hashes, if it does.
-    pub key_id: Option<String>,
+    pub fn digest(&self) -> [u8; 32] {
+        self.digest
+    }
 }
 
 /// What is to be committed for one message.
@@ -68,42 +97,18 @@ pub struct Committed {
     pub duplicate: bool,
 }
 
-/// Writes batches to one table, over one connection at a time.
+/// Writes batches, over one connection at a time.
 pub struct Writer {
     database: Database,
     session: Option<Session>,
-    target: Arc<Target>,
-}
-
-/// What is written where, and for whom.
-struct Target {
-    sql: String,
-    columns: Vec<Column>,
-    policy: Policy,
 }
 
 impl Writer {
-    /// Prepares to write `columns` to `table` for a policy. The columns fit the
-    /// table (see [`super::fit()`]).
-    pub fn new(database: Database, table: &Table, columns: &[Column], policy: Policy) -> Self {
+    /// A writer that connects when it has to.
+    pub fn new(database: Database) -> Self {
         Self {
             database,
             session: None,
-            target: Arc::new(Target {
-                sql: statement(table, columns),
-                columns: columns.to_vec(),
-                policy,
-            }),
-        }
-    }
-
-    /// A writer with a connection of its own, to the same target.
-    #[must_use]
-    pub fn another(&self) -> Self {
-        Self {
-            database: self.database.clone(),
-            session: None,
-            target: Arc::clone(&self.target),
         }
     }
 
@@ -132,13 +137,16 @@ impl Writer {
 }
 
 impl Store for Writer {
-    fn write<'a>(&'a mut self, entries: &'a [Entry<'a>]) -> Reply<'a, Vec<Committed>> {
+    fn write<'a>(
+        &'a mut self,
+        policy: &'a Policy,
+        entries: &'a [Entry<'a>],
+    ) -> Reply<'a, Vec<Committed>> {
         debug_assert!(entries.is_sorted_by(|one, next| one.key < next.key));
         Box::pin(async move {
-            let target = Arc::clone(&self.target);
-            let parameters = Parameters::new(entries, &target.columns, &target.policy);
+            let parameters = Parameters::new(entries, policy);
             let session = self.connected().await?;
-            let answer = session.write(&target.sql, &parameters.list()).await;
+            let answer = session.write(&policy.sql, &parameters.list()).await;
             let rows = self.checked(answer)?;
             // One row: the numbers (from 1) of the entries that the ledger took.
             let fresh: Vec<i64> = rows.first().map(|row| row.get(0)).unwrap_or_default();
@@ -290,6 +298,19 @@ struct Parameters<'a> {
 }
 
 #[cfg(test)]
+impl Policy {
+    /// A policy of a simulated database, told by its number.
+    pub(crate) fn simulated(number: u8) -> Self {
+        Self {
+            digest: [number; 32],
+            key_id: None,
+            columns: Vec::new(),
+            sql: String::new(),
+        }
+    }
+}
+
+#[cfg(test)]
 impl Committed {
     /// The proof that a simulated database gives.
     pub(crate) fn simulated(duplicate: bool) -> Self {
@@ -298,7 +319,7 @@ impl Committed {
 }
 
 impl<'a> Parameters<'a> {
-    fn new(entries: &'a [Entry<'a>], columns: &[Column], policy: &'a Policy) -> Self {
+    fn new(entries: &'a [Entry<'a>], policy: &'a Policy) -> Self {
         let mut parameters = Self {
             keys: entries.iter().map(|entry| &entry.key.0[..]).collect(),
             message_ids: entries.iter().map(|entry| entry.message_id).collect(),
@@ -308,7 +329,8 @@ impl<'a> Parameters<'a> {
             digest: &policy.digest,
             key_id: &policy.key_id,
             row_entries: Vec::new(),
-            columns: columns
+            columns: policy
+                .columns
                 .iter()
                 .map(|column| Array::of(column.value_type))
                 .collect(),

@@ -55,9 +55,23 @@ impl Plan {
                 None
             }
         };
+        self.check_shadow(&mut report);
         self.check_database(&mut report, sandbox.as_ref()).await;
         self.check_queue(&mut report).await;
         report
+    }
+
+    fn check_shadow(&self, report: &mut Report) {
+        let Some(file) = &self.shadow else { return };
+        let began = Instant::now();
+        let name = file.display().to_string();
+        match self.shadow_sandbox() {
+            Ok(sandbox) => {
+                let notes = sandbox.as_ref().map(component_notes).unwrap_or_default();
+                report.add("shadow", name, began, notes, vec![]);
+            }
+            Err(failure) => report.fail("shadow", name, began, failure),
+        }
     }
 
     async fn check_database(&self, report: &mut Report, sandbox: Option<&Sandbox>) {

@@ -1,15 +1,19 @@
 //! Committing a batch: again where the moment is at fault, in halves where a
 //! record is, and on hold where the environment is.
 
+use std::fmt;
+use std::sync::Arc;
+
 use tokio::time::Instant;
 
 use super::batcher::{Batch, Batcher};
+use super::decider::Present;
 use super::hold::{Hold, Holder, Trouble};
 use super::worker::Item;
 use crate::admin::{Metrics, Stage};
 use crate::backoff::Backoff;
 use crate::event::Event;
-use crate::output::{Class, Committed, DatabaseError, Decision, Entry, Key, Store};
+use crate::output::{Class, Committed, DatabaseError, Decision, Entry, Key, Policy, Store};
 use crate::queue::QueueError;
 use crate::row::Value;
 use crate::shutdown::Shutdown;
@@ -24,6 +28,7 @@ pub(super) struct Commit {
     store: Box<dyn Store>,
     hold: Hold,
     metrics: Metrics,
+    present: Present,
     shutdown: Shutdown,
     company: Backoff,
 }
@@ -35,7 +40,8 @@ pub(super) struct Committal {
     pub(super) committed: Vec<(Item, Committed)>,
     /// Refused by the database; the verdict says why.
     pub(super) refused: Vec<Item>,
-    /// Not committed, because a stop is asked for while the database is away.
+    /// Not committed, because a stop is asked for, or another policy decides,
+    /// while the database is away.
     pub(super) abandoned: Vec<Item>,
     /// Failed with a code that may be a record's or the environment's, and
     /// nothing else was there to compare with.
@@ -44,8 +50,9 @@ pub(super) struct Committal {
 
 /// Why a statement was not carried through.
 pub(super) enum Stop {
-    /// A stop is asked for.
-    Shutdown,
+    /// A stop is asked for, or another policy decides now: the messages go
+    /// back to the queue, to be judged anew.
+    Abandoned,
     /// The statement itself is refused.
     Refused(DatabaseError),
 }
@@ -56,6 +63,7 @@ impl Commit {
         store: Box<dyn Store>,
         hold: Hold,
         metrics: Metrics,
+        present: Present,
         shutdown: Shutdown,
     ) -> Self {
         Self {
@@ -63,6 +71,7 @@ impl Commit {
             store,
             hold,
             metrics,
+            present,
             shutdown,
             company: Backoff::default(),
         }
@@ -80,7 +89,7 @@ impl Commit {
         }
     }
 
-    /// Commits a batch in which no key stands twice. A bad record costs at most
+    /// Commits a batch of one policy in which no key stands twice. A bad record costs at most
     /// about log₂ n + 1 statements more; the others are stored, in order.
     pub(super) async fn commit(&mut self, batch: Vec<Item>) -> Committal {
         let mut done = Committal::default();
@@ -94,7 +103,7 @@ impl Commit {
                     search.stored(next);
                     done.committed.extend(rest.drain(..next).zip(proofs));
                 }
-                Err(Stop::Shutdown) => done.abandoned.append(&mut rest),
+                Err(Stop::Abandoned) => done.abandoned.append(&mut rest),
                 Err(Stop::Refused(error)) => {
                     search.refused(next);
                     if next > 1 {
@@ -130,7 +139,7 @@ impl Commit {
         for (item, _) in unclear {
             match self.write(std::slice::from_ref(&item)).await {
                 Ok(proofs) => done.committed.extend([item].into_iter().zip(proofs)),
-                Err(Stop::Shutdown) => done.abandoned.push(item),
+                Err(Stop::Abandoned) => done.abandoned.push(item),
                 Err(Stop::Refused(error)) => done.refused.push(refused(item, &error)),
             }
         }
@@ -152,16 +161,19 @@ impl Commit {
         }
     }
 
-    /// Writes a batch as one statement, again and again until the server has
+    /// Writes a batch of one policy as one statement, again and again until the server has
     /// said yes or no to it. Gives the proofs in the order of the batch.
     pub(super) async fn write(&mut self, batch: &[Item]) -> Result<Vec<Committed>, Stop> {
+        let Some(policy) = batch.first().map(|item| Arc::clone(&item.policy)) else {
+            return Ok(Vec::new());
+        };
         let mut entries: Vec<Entry<'_>> = batch.iter().enumerate().map(entry).collect();
         entries.sort_by_key(|entry| entry.key);
         let places: Vec<usize> = entries.iter().map(|entry| entry.place).collect();
         let mut backoff = Backoff::default();
         loop {
             let began = Instant::now();
-            match self.store.write(&entries).await {
+            match self.store.write(&policy, &entries).await {
                 Ok(proofs) => {
                     let sent_ms = batch.iter().map(|item| item.message.sent_ms);
                     self.metrics.committed(sent_ms, began.elapsed());
@@ -170,52 +182,78 @@ impl Commit {
                     placed.sort_by_key(|(place, _)| *place);
                     return Ok(placed.into_iter().map(|(_, proof)| proof).collect());
                 }
-                Err(error) => self.outlast(error, &mut backoff).await?,
+                Err(error) => self.outlast(error, &policy, &mut backoff).await?,
             }
         }
     }
 
-    /// Asks the ledger which keys are settled for good, just as insistently.
-    pub(super) async fn settled(&mut self, keys: &[Key]) -> Result<Vec<Option<Committed>>, Stop> {
+    /// Asks the ledger which messages of a batch are settled for good, just as
+    /// insistently.
+    pub(super) async fn settled(&mut self, batch: &[Item]) -> Result<Vec<Option<Committed>>, Stop> {
+        let Some(policy) = batch.first().map(|item| Arc::clone(&item.policy)) else {
+            return Ok(Vec::new());
+        };
+        let keys: Vec<Key> = batch.iter().map(|item| item.key).collect();
         let mut backoff = Backoff::default();
         loop {
-            match self.store.settled(keys).await {
+            match self.store.settled(&keys).await {
                 Ok(proofs) => {
                     self.hold.leave(self.holder);
                     return Ok(proofs);
                 }
-                Err(error) => self.outlast(error, &mut backoff).await?,
+                Err(error) => self.outlast(error, &policy, &mut backoff).await?,
             }
         }
     }
 
     /// Waits for a moment or an environment to pass. While the database is
     /// away this is held, and receiving pauses.
-    async fn outlast(&mut self, error: DatabaseError, backoff: &mut Backoff) -> Result<(), Stop> {
+    async fn outlast(
+        &mut self,
+        error: DatabaseError,
+        policy: &Arc<Policy>,
+        backoff: &mut Backoff,
+    ) -> Result<(), Stop> {
         match error.class() {
             Class::Record | Class::Unclear => return Err(Stop::Refused(error)),
             Class::Retry => {}
-            Class::Held if self.shutdown.is_requested() => return Err(Stop::Shutdown),
-            Class::Held => self.hold.enter(self.holder, Trouble::Database, &error),
+            Class::Held => self.held(Trouble::Database, &error, policy)?,
         }
         self.metrics.retried(Stage::Commit);
-        self.wait(backoff).await;
+        self.wait(policy, backoff).await;
         Ok(())
     }
 
-    /// Waits for the dead-letter queue to come back; a stop ends the waiting.
+    /// Holds, unless there is no point in it: at a stop, and where another
+    /// policy decides now, with which the same messages may fare better.
+    fn held(
+        &self,
+        trouble: Trouble,
+        cause: &dyn fmt::Display,
+        policy: &Arc<Policy>,
+    ) -> Result<(), Stop> {
+        let outdated = !self.present.is_of(policy);
+        if outdated {
+            self.hold.leave(self.holder);
+        }
+        if outdated || self.shutdown.is_requested() {
+            return Err(Stop::Abandoned);
+        }
+        self.hold.enter(self.holder, trouble, cause);
+        Ok(())
+    }
+
+    /// Waits for the dead-letter queue to come back; a stop ends the waiting,
+    /// and so does another policy.
     pub(super) async fn outlast_queue(
         &mut self,
         error: &QueueError,
+        policy: &Arc<Policy>,
         backoff: &mut Backoff,
     ) -> Result<(), Stop> {
-        if self.shutdown.is_requested() {
-            return Err(Stop::Shutdown);
-        }
-        self.hold
-            .enter(self.holder, Trouble::DeadLetterQueue, error);
+        self.held(Trouble::DeadLetterQueue, error, policy)?;
         self.metrics.retried(Stage::DeadLetter);
-        self.wait(backoff).await;
+        self.wait(policy, backoff).await;
         Ok(())
     }
 
@@ -224,12 +262,13 @@ impl Commit {
         self.hold.leave(self.holder);
     }
 
-    async fn wait(&mut self, backoff: &mut Backoff) {
-        if self.shutdown.is_requested() {
+    async fn wait(&mut self, policy: &Arc<Policy>, backoff: &mut Backoff) {
+        if self.shutdown.is_requested() || !self.present.is_of(policy) {
             return backoff.wait().await;
         }
         tokio::select! {
             () = self.shutdown.requested() => {}
+            () = self.present.no_longer_of(policy) => {}
             () = backoff.wait() => {}
         }
     }

@@ -56,7 +56,7 @@ async fn whole(
                 settler.committed(item, proof);
             }
         }
-        Err(Stop::Shutdown) => hand_back_all(batch, batcher, settler).await,
+        Err(Stop::Abandoned) => hand_back_all(batch, batcher, settler).await,
         Err(Stop::Refused(_)) => return Whole::Apart(batch),
     }
     Whole::Done
@@ -158,7 +158,7 @@ async fn finish_one(
                 settler.committed(item, proof);
                 return One::Stored;
             }
-            Err(Stop::Shutdown) => {
+            Err(Stop::Abandoned) => {
                 settler.hand_back(vec![item]).await;
                 return One::Stuck;
             }

@@ -7,16 +7,20 @@
 mod batcher;
 mod check;
 mod commit;
+mod decider;
 mod drain;
 mod hold;
 mod in_order;
 mod intake;
 mod quarantine;
+mod replace;
 mod settle;
+mod shadow;
 #[cfg(test)]
 mod simulation;
 mod start;
 mod until_empty;
+mod watch;
 mod worker;
 
 use std::sync::Arc;
@@ -27,22 +31,24 @@ use tokio::task::JoinSet;
 pub use check::{Check, Report};
 pub use drain::DRAIN_SECS_DEFAULT;
 pub use quarantine::{FAULTS_PERCENT_DEFAULT, FAULTS_WINDOW_MESSAGES_DEFAULT, FaultLimits};
+pub use replace::{Replacer, Wish};
 pub use start::Plan;
 
 use crate::exit::Failure;
 use crate::output::{Committed, Store, TableName};
 use crate::queue::{Budget, DeadLetterQueue, Deleter, Leases, Listener, Queue, Told};
-use crate::sandbox::Judge;
 use crate::shutdown::{Shutdown, StopSwitch};
 use crate::summary::Summary;
 use crate::telemetry::Telemetry;
 use batcher::Batcher;
 use commit::Commit;
+use decider::Present;
 use drain::Tasks;
 use hold::{Hold, Holder};
 use intake::Intake;
 use quarantine::Quarantine;
 use settle::{Kept, Settler};
+use shadow::{Candidate, Shadow};
 use until_empty::Watch;
 use worker::{Pruned, Rules, Worker};
 
@@ -81,15 +87,15 @@ pub struct Parts {
     /// Where rejected messages go.
     pub dead_letter_queue: Option<DeadLetterQueue>,
     /// What decides about messages.
-    pub judge: Arc<dyn Judge>,
+    present: Present,
+    /// What judges the same messages, and writes nothing.
+    shadow: Option<Candidate>,
     /// A way into the database for each worker.
     pub stores: Vec<Box<dyn Store>>,
     /// One more, which connects only where it is needed.
     pub ledger: Box<dyn Store>,
     /// The target, which is part of each key.
     pub table: TableName,
-    /// The SHA-256 of the component, in hex.
-    pub policy: String,
     /// Where a producer's own event id stands.
     pub event_id: Option<String>,
     /// How often the component may fault.
@@ -114,11 +120,11 @@ pub async fn run(
     let Parts {
         queue,
         dead_letter_queue,
-        judge,
+        present,
+        shadow,
         stores,
         ledger,
         table,
-        policy,
         event_id,
         fault_limits,
         shape,
@@ -165,18 +171,22 @@ pub async fn run(
         ledger_days: shape.ledger_days,
         fifo: queue.fifo,
     });
-    let quarantine = Quarantine::new(fault_limits, hold.clone());
+    let shadow = shadow.map(|candidate| Shadow::begin(candidate, telemetry.metrics.clone()));
+    let (shadow, follower) = shadow.unzip();
+    let quarantine = Quarantine::new(fault_limits, present.clone(), hold.clone());
     let mut workers = JoinSet::new();
     for (number, store) in stores.into_iter().enumerate() {
         let worker = Worker {
             batcher: batcher.clone(),
-            judge: Arc::clone(&judge),
+            present: present.clone(),
+            shadow: shadow.clone(),
             quarantine: quarantine.clone(),
             commit: Commit::new(
                 number,
                 store,
                 hold.clone(),
                 telemetry.metrics.clone(),
+                present.clone(),
                 shutdown.clone(),
             ),
             settler: Settler {
@@ -185,7 +195,6 @@ pub async fn run(
                 deletions: deletions.clone(),
                 kept: kept.clone(),
                 telemetry: telemetry.clone(),
-                policy: policy.clone(),
                 stop: shutdown.clone(),
             },
             rules: Arc::clone(&rules),
@@ -197,7 +206,7 @@ pub async fn run(
         };
         workers.spawn(worker.run());
     }
-    drop(deletions);
+    drop((deletions, shadow));
 
     if until == Until::Empty {
         let watch = Watch {
@@ -220,7 +229,11 @@ pub async fn run(
         telemetry: telemetry.clone(),
     };
     tasks.end(&switch, over).await?;
-    Ok(telemetry.counts.summary())
+    let mut summary = telemetry.counts.summary();
+    if let Some(follower) = follower {
+        summary.shadow = Some(follower.end().await);
+    }
+    Ok(summary)
 }
 
 /// Tells what the queue's tasks tell. While nothing can be deleted, nothing more is received: what is stored and

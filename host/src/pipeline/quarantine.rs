@@ -7,7 +7,8 @@
 //! host is held for a while; then the same messages are judged again, with new
 //! credit. So one bad release rejects some dozens of messages and no thousands,
 //! and a flood of poisonous messages, which looks the same from here, is worked
-//! off in the end.
+//! off in the end. A component that takes over begins with full credit, and
+//! judges at once what its predecessor faulted on.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,8 +16,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
+use super::decider::Present;
 use super::hold::{Hold, Holder, Trouble};
 use super::worker::Item;
+use crate::output::Policy;
 use crate::shutdown::Shutdown;
 use crate::verdict::{Rejection, Verdict};
 
@@ -44,11 +47,14 @@ pub struct FaultLimits {
 #[derive(Clone)]
 pub(super) struct Quarantine {
     limits: FaultLimits,
+    present: Present,
     hold: Hold,
     state: Arc<Mutex<State>>,
 }
 
 struct State {
+    /// Whose credit it is.
+    policy: Arc<Policy>,
     /// In hundredths of a fault.
     credit: u64,
     /// The end of the present quarantine.
@@ -70,15 +76,13 @@ pub(super) struct Admitted {
 const FAULT_COST: u64 = 100;
 
 impl Quarantine {
-    pub(super) fn new(limits: FaultLimits, hold: Hold) -> Self {
+    pub(super) fn new(limits: FaultLimits, present: Present, hold: Hold) -> Self {
+        let state = State::new(present.decider().policy, limits);
         Self {
             limits,
+            present,
             hold,
-            state: Arc::new(Mutex::new(State {
-                credit: limits.credit_max(),
-                until: None,
-                next: Duration::from_secs(QUARANTINE_SECS_FIRST),
-            })),
+            state: Arc::new(Mutex::new(state)),
         }
     }
 
@@ -94,20 +98,29 @@ impl Quarantine {
             return admitted;
         }
         let mut state = self.lock();
+        self.renew(&mut state);
+        // What another policy has judged is neither charged nor earned here.
+        let outdated = judged
+            .first()
+            .is_some_and(|item| !Arc::ptr_eq(&item.policy, &state.policy));
         let mut held_groups = HashSet::new();
         for item in judged {
             let group = item.message.fifo.as_ref().map(|fifo| fifo.group.clone());
             let overtakes = group
                 .as_ref()
                 .is_some_and(|name| held_groups.contains(name));
-            if !overtakes && state.pays(is_fault(&item), self.limits) {
+            let goes_on = match outdated {
+                true => !is_fault(&item),
+                false => state.pays(is_fault(&item), self.limits),
+            };
+            if goes_on && !overtakes {
                 admitted.items.push(item);
             } else {
                 held_groups.extend(group);
                 admitted.suspects.push(item);
             }
         }
-        if !admitted.suspects.is_empty() {
+        if !admitted.suspects.is_empty() && !outdated {
             self.begin(&mut state);
         }
         admitted
@@ -131,14 +144,31 @@ impl Quarantine {
     /// Waits for the end of the quarantine. False where a stop comes first.
     pub(super) async fn outlast(&self, stop: &mut Shutdown) -> bool {
         loop {
-            let Some(until) = self.lock().until else {
+            let (until, policy) = {
+                let mut state = self.lock();
+                self.renew(&mut state);
+                (state.until, Arc::clone(&state.policy))
+            };
+            let Some(until) = until else {
                 return !stop.is_requested();
             };
             tokio::select! {
                 () = stop.requested() => return false,
                 () = sleep_until(until) => self.lift_at(until),
+                () = self.present.no_longer_of(&policy) => {}
             }
         }
+    }
+
+    /// Forgets what the component did that decides no longer.
+    fn renew(&self, state: &mut State) {
+        if self.present.is_of(&state.policy) {
+            return;
+        }
+        if state.until.is_some() {
+            self.hold.leave(Holder::Component);
+        }
+        *state = State::new(self.present.decider().policy, self.limits);
     }
 
     fn lift_at(&self, until: Instant) {
@@ -164,6 +194,15 @@ impl FaultLimits {
 }
 
 impl State {
+    fn new(policy: Arc<Policy>, limits: FaultLimits) -> Self {
+        Self {
+            policy,
+            credit: limits.credit_max(),
+            until: None,
+            next: Duration::from_secs(QUARANTINE_SECS_FIRST),
+        }
+    }
+
     /// Whether a message goes on: the component does not fault on it, or there
     /// is credit.
     fn pays(&mut self, fault: bool, limits: FaultLimits) -> bool {
@@ -184,7 +223,12 @@ fn is_fault(item: &Item) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::sleep;
+
     use super::*;
+    use crate::message::Message;
+    use crate::pipeline::decider::{Decider, Successor, decider};
+    use crate::sandbox::{Judge, Judged, Judging};
     use crate::shutdown::shutdown;
     use crate::telemetry::Telemetry;
 
@@ -194,8 +238,31 @@ mod tests {
     };
 
     fn quarantine(limits: FaultLimits) -> Quarantine {
+        replaceable(limits).0
+    }
+
+    fn replaceable(limits: FaultLimits) -> (Quarantine, Successor) {
         let telemetry = Telemetry::new(Duration::from_secs(30));
-        Quarantine::new(limits, Hold::new(telemetry))
+        let (successor, present) = decider(numbered(0));
+        let hold = Hold::new(telemetry);
+        (Quarantine::new(limits, present, hold), successor)
+    }
+
+    fn numbered(number: u8) -> Decider {
+        Decider::simulated(number, Arc::new(NoJudge))
+    }
+
+    struct NoJudge;
+
+    impl Judge for NoJudge {
+        fn judge(&self, messages: Vec<Message>) -> Judging<'_> {
+            Box::pin(async move {
+                Judged {
+                    messages,
+                    ..Judged::default()
+                }
+            })
+        }
     }
 
     /// Which of these messages go on; true is a fault.
@@ -252,6 +319,29 @@ mod tests {
             assert_eq!(quarantine.lock().credit, LIMITS.credit_max());
             quarantine.hold.released().await;
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_successor_ends_the_quarantine_and_begins_with_new_credit() {
+        let (quarantine, successor) = replaceable(LIMITS);
+        let (_switch, mut stop) = shutdown();
+        {
+            let mut state = quarantine.lock();
+            while state.pays(true, LIMITS) {}
+            quarantine.begin(&mut state);
+        }
+        let began = Instant::now();
+        let taking_over = async {
+            sleep(Duration::from_secs(7)).await;
+            successor.takes_over(numbered(1));
+        };
+        let (lifted, ()) = tokio::join!(quarantine.outlast(&mut stop), taking_over);
+        assert!(lifted);
+        assert_eq!(began.elapsed().as_secs(), 7);
+        quarantine.hold.released().await;
+        let state = quarantine.lock();
+        assert_eq!(state.credit, LIMITS.credit_max());
+        assert_eq!(state.next.as_secs(), QUARANTINE_SECS_FIRST);
     }
 
     #[tokio::test(start_paused = true)]

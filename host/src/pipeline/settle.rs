@@ -11,10 +11,11 @@ use super::worker::Item;
 use crate::backoff::Backoff;
 use crate::event::Event;
 use crate::message::Message;
-use crate::output::{Committed, Key};
+use crate::output::{Committed, Policy};
 use crate::queue::{
     DeadLetterQueue, Deletions, Lease, Queue, QueueError, RECEIVE_MESSAGES_MAX, Released, Sent,
 };
+use crate::sandbox::Digest;
 use crate::shutdown::Shutdown;
 use crate::telemetry::Telemetry;
 use crate::verdict::{Rejection, Verdict};
@@ -34,8 +35,6 @@ pub(super) struct Settler {
     pub(super) deletions: Deletions<Committed>,
     pub(super) kept: Kept,
     pub(super) telemetry: Telemetry,
-    /// The SHA-256 of the component, in hex.
-    pub(super) policy: String,
     /// Whether a stop is asked for.
     pub(super) stop: Shutdown,
 }
@@ -91,7 +90,7 @@ impl Settler {
         log_failed(&released);
     }
 
-    /// Messages are rejected: copied to the dead-letter queue, entered into the
+    /// Messages of one policy are rejected: copied to the dead-letter queue, entered into the
     /// ledger, deleted; or kept hidden in the queue where there is none.
     ///
     /// Gives how many of them are still in the source queue.
@@ -126,8 +125,7 @@ impl Settler {
     /// Deletes what has been settled before: another component may have
     /// accepted it, and a copy in the dead-letter queue would be one too many.
     async fn without_duplicates(&self, items: Vec<Item>, commit: &mut Commit) -> Option<Vec<Item>> {
-        let keys: Vec<Key> = items.iter().map(|item| item.key).collect();
-        let Ok(settled) = commit.settled(&keys).await else {
+        let Ok(settled) = commit.settled(&items).await else {
             self.hand_back(items).await;
             return None;
         };
@@ -149,6 +147,9 @@ impl Settler {
             return (Vec::new(), items);
         };
         let (mut accepted, mut unfit) = (Vec::new(), Vec::new());
+        let Some(policy) = items.first().map(|item| Arc::clone(&item.policy)) else {
+            return (accepted, unfit);
+        };
         let mut backoff = Backoff::default();
         let mut open = items;
         while !open.is_empty() {
@@ -156,7 +157,7 @@ impl Settler {
             let later = open.split_off(open.len().min(COPIES_AT_A_TIME));
             let now = self.still_ours(open);
             let tried = now.len();
-            let (sent, error) = match self.copy(dead_letter_queue, &now).await {
+            let (sent, error) = match copy(dead_letter_queue, &now, &policy).await {
                 Ok(sent) => (sent, QueueError::refused("a message")),
                 Err(error) => (vec![Sent::Failed; tried], error),
             };
@@ -177,25 +178,16 @@ impl Settler {
             if !takes_nothing {
                 commit.queue_is_back();
                 backoff.reset();
-            } else if commit.outlast_queue(&error, &mut backoff).await.is_err() {
+            } else if commit
+                .outlast_queue(&error, &policy, &mut backoff)
+                .await
+                .is_err()
+            {
                 self.hand_back(open).await;
                 break;
             }
         }
         (accepted, unfit)
-    }
-
-    /// Copies messages, each at most once; says of each what became of it.
-    async fn copy(
-        &self,
-        dead_letter_queue: &DeadLetterQueue,
-        items: &[Item],
-    ) -> Result<Vec<Sent>, QueueError> {
-        let rejected: Vec<(&Message, &Rejection)> = items
-            .iter()
-            .filter_map(|item| Some((&item.message, rejection(item)?)))
-            .collect();
-        dead_letter_queue.send(&rejected, &self.policy).await
     }
 
     /// Lets go of messages whose leases are over, because this host was
@@ -217,7 +209,7 @@ impl Settler {
         }
         match commit.write(&items).await {
             Ok(proofs) => items.into_iter().zip(proofs).collect(),
-            Err(Stop::Shutdown | Stop::Refused(_)) => {
+            Err(Stop::Abandoned | Stop::Refused(_)) => {
                 self.hand_back(items).await;
                 Vec::new()
             }
@@ -264,6 +256,20 @@ impl Settler {
             .log();
         }
     }
+}
+
+/// Copies messages, each at most once; says of each what became of it.
+async fn copy(
+    dead_letter_queue: &DeadLetterQueue,
+    items: &[Item],
+    policy: &Policy,
+) -> Result<Vec<Sent>, QueueError> {
+    let rejected: Vec<(&Message, &Rejection)> = items
+        .iter()
+        .filter_map(|item| Some((&item.message, rejection(item)?)))
+        .collect();
+    let policy = Digest(policy.digest()).to_string();
+    dead_letter_queue.send(&rejected, &policy).await
 }
 
 /// Logs for how many messages the queue has not done what it was told.

@@ -12,19 +12,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use tokio::time::{Instant, advance, sleep, timeout};
+use tokio::time::{Instant, advance, sleep, sleep_until, timeout};
 
+use super::decider::{Decider, Present, decider};
 use super::{
     DRAIN_SECS_DEFAULT, FAULTS_PERCENT_DEFAULT, FAULTS_WINDOW_MESSAGES_DEFAULT, FaultLimits, Parts,
     Shape, Until, run,
 };
 use crate::message::{Fifo, Message};
-use crate::output::{Committed, DatabaseError, Decision, Entry, Key, Reply, Store, TableName};
+use crate::output::{
+    Committed, DatabaseError, Decision, Entry, Key, Policy, Reply, Store, TableName,
+};
 use crate::queue::{
     Answer, Backlog, DeadLetterCalls, DeadLetterQueue, EntryFailure, Letter, Poll, Queue,
     QueueError, Received, ReceivedMessage, SourceCalls, Timing,
 };
-use crate::sandbox::{Judge, Judging};
+use crate::row::Value;
+use crate::sandbox::{Judge, Judged, Judging};
 use crate::shutdown::shutdown;
 use crate::telemetry::Telemetry;
 use crate::verdict::{Reason, Verdict};
@@ -101,6 +105,8 @@ struct Schedule {
     dead_letter_queue: bool,
     faults: Vec<(Call, u32, Fault)>,
     ends: Vec<End>,
+    /// When another component takes over, in milliseconds of each life.
+    successions: Vec<u64>,
 }
 
 struct Simulated {
@@ -127,6 +133,9 @@ struct State {
     dead_letters: HashSet<String>,
     /// How many copies the dead-letter queue was given.
     copies: usize,
+    /// The number of a component whose rows the database refuses, and with
+    /// which code.
+    misfit: Option<(u8, &'static str)>,
     violations: Vec<String>,
     in_flight_max: usize,
 }
@@ -319,6 +328,19 @@ impl State {
         failed_first(part)
     }
 
+    /// A batch is of one policy, and its rows are written as that one's.
+    fn looked_at(&mut self, entries: &[Owned], number: u8) -> Result<(), DatabaseError> {
+        let strange = |entry: &&Owned| entry.of.is_some_and(|of| of != i64::from(number));
+        if let Some(strange) = entries.iter().find(strange) {
+            let violation = format!("{} written as another component's", strange.id);
+            self.violations.push(violation);
+        }
+        match self.misfit {
+            Some((misfit, code)) if misfit == number => Err(DatabaseError::simulated(Some(code))),
+            _ => Ok(()),
+        }
+    }
+
     fn write(&mut self, entries: &[Owned]) -> Result<Vec<Committed>, DatabaseError> {
         let kind = |id: &str| self.messages.iter().find(|m| m.id == id).map(|m| m.kind);
         let stored = entries.iter().filter(|entry| entry.outcome == "stored");
@@ -436,10 +458,16 @@ struct Owned {
     id: String,
     place: usize,
     outcome: &'static str,
+    /// The number of the component whose rows these are, where there are any.
+    of: Option<i64>,
 }
 
 impl Store for World {
-    fn write<'a>(&'a mut self, entries: &'a [Entry<'a>]) -> Reply<'a, Vec<Committed>> {
+    fn write<'a>(
+        &'a mut self,
+        policy: &'a Policy,
+        entries: &'a [Entry<'a>],
+    ) -> Reply<'a, Vec<Committed>> {
         assert!(entries.is_sorted_by(|one, next| one.key < next.key));
         let entries: Vec<Owned> = entries
             .iter()
@@ -452,10 +480,19 @@ impl Store for World {
                     Decision::Skip => "skipped",
                     Decision::Reject(_) => "rejected",
                 },
+                of: match entry.decision {
+                    Decision::Store(rows) => rows.first().and_then(|row| match row[..] {
+                        [Value::Integer(number)] => Some(number),
+                        _ => None,
+                    }),
+                    _ => None,
+                },
             })
             .collect();
+        let [number, ..] = policy.digest();
         Box::pin(async move {
             sleep(Duration::from_millis(3)).await;
+            self.lock().looked_at(&entries, number)?;
             match self.befall(Call::Write).await {
                 None => self.lock().write(&entries),
                 Some(Fault::Before) => Err(DatabaseError::simulated(None)),
@@ -508,8 +545,9 @@ impl Store for World {
     }
 }
 
-/// Judges by the body, which names the message's kind.
-struct ByBody;
+/// Judges by the body, which names the message's kind. It puts its own number
+/// into each row.
+struct ByBody(u8);
 
 impl Judge for ByBody {
     fn judge(&self, messages: Vec<Message>) -> Judging<'_> {
@@ -518,14 +556,27 @@ impl Judge for ByBody {
             .map(|message| match message.body.as_str() {
                 "Skipped" => Verdict::Skip,
                 "Rejected" => Verdict::Reject(Reason::Malformed.into()),
-                _ => Verdict::Rows(vec![Vec::new()]),
+                _ => Verdict::Rows(vec![vec![Value::Integer(self.0.into())]]),
             })
             .collect();
-        Box::pin(async move { (messages, verdicts) })
+        Box::pin(async move {
+            // Long enough for another component to take over meanwhile.
+            sleep(Duration::from_millis(1)).await;
+            Judged {
+                messages,
+                verdicts,
+                took: Duration::ZERO,
+            }
+        })
     }
 }
 
-fn parts(world: &World, schedule: &Schedule) -> Parts {
+/// The component of this number at work.
+fn numbered(number: u8) -> Decider {
+    Decider::simulated(number, Arc::new(ByBody(number)))
+}
+
+fn parts(world: &World, schedule: &Schedule, present: Present) -> Parts {
     let timing = Timing::new(Duration::from_secs(VISIBILITY_SECS), Duration::from_secs(1));
     let letters: Arc<dyn DeadLetterCalls> = Arc::new(world.clone());
     let dead_letter_queue = schedule
@@ -534,14 +585,14 @@ fn parts(world: &World, schedule: &Schedule) -> Parts {
     Parts {
         queue: Queue::simulated(Arc::new(world.clone()), timing, schedule.fifo),
         dead_letter_queue,
-        judge: Arc::new(ByBody),
+        present,
+        shadow: None,
         stores: vec![Box::new(world.clone()), Box::new(world.clone())],
         ledger: Box::new(world.clone()),
         table: TableName {
             schema: "public".into(),
             name: "logins".into(),
         },
-        policy: "policy".into(),
         event_id: None,
         shape: Shape {
             receives: 3,
@@ -563,12 +614,27 @@ fn parts(world: &World, schedule: &Schedule) -> Parts {
 /// One life of the host: to its own end, or to the end that befalls it.
 async fn live(world: &World, schedule: &Schedule, end: Option<End>) -> Result<(), String> {
     let (switch, signal) = shutdown();
-    let host = run(
-        parts(world, schedule),
+    let (successor, present) = decider(numbered(0));
+    let run = run(
+        parts(world, schedule, present),
         Until::Empty,
         (switch.clone(), signal),
         Telemetry::new(Duration::from_secs(VISIBILITY_SECS)),
     );
+    let successions = async {
+        let began = Instant::now();
+        for (number, ms) in (1..).zip(&schedule.successions) {
+            sleep_until(began + Duration::from_millis(*ms)).await;
+            successor.takes_over(numbered(number));
+        }
+        std::future::pending().await
+    };
+    let host = async {
+        tokio::select! {
+            ended = run => ended,
+            ended = successions => ended,
+        }
+    };
     let recovered = Duration::from_secs(RECOVERY_SECS_MAX);
     match end {
         None => match timeout(recovered, host).await {
@@ -739,14 +805,19 @@ fn schedules() -> impl Strategy<Value = Schedule> {
         any::<bool>(),
         prop::collection::vec((call, 0_u32..40, fault), 0..40),
         prop::collection::vec(end, 0..4),
+        prop::collection::vec(0_u64..1_000, 0..6),
     )
         .prop_map(
-            |(messages, fifo, dead_letter_queue, faults, ends)| Schedule {
-                messages,
-                fifo,
-                dead_letter_queue,
-                faults,
-                ends,
+            |(messages, fifo, dead_letter_queue, faults, ends, mut successions)| {
+                successions.sort_unstable();
+                Schedule {
+                    messages,
+                    fifo,
+                    dead_letter_queue,
+                    faults,
+                    ends,
+                    successions,
+                }
             },
         )
 }
@@ -767,6 +838,38 @@ fn schedule(kinds: &[Kind]) -> Schedule {
         dead_letter_queue: true,
         faults: Vec::new(),
         ends: Vec::new(),
+        successions: Vec::new(),
+    }
+}
+
+/// A column that is not there, and a code that says nothing by itself.
+#[test]
+fn what_the_database_refuses_of_a_component_is_judged_by_the_next_one() {
+    for (code, fifo, kind) in [
+        ("42703", false, Kind::Good),
+        ("42703", true, Kind::Good),
+        ("42703", false, Kind::Rejected),
+        ("P0001", false, Kind::Good),
+    ] {
+        let mut schedule = schedule(&[kind; 20]);
+        schedule.fifo = fifo;
+        schedule.successions = vec![60_000];
+        let runtime = paused_runtime();
+        runtime.block_on(async {
+            let world = World::new(&schedule);
+            world.lock().misfit = Some((0, code));
+            let began = Instant::now();
+            live(&world, &schedule, None).await.expect("goes on");
+            check(&world, &schedule).expect("all is well");
+            let after = began.elapsed().as_secs();
+            assert!((60..120).contains(&after), "{after} s");
+            let state = world.lock();
+            assert_eq!(
+                state.rows.len() + state.dead_letters.len(),
+                20,
+                "{code} {fifo} {kind:?}"
+            );
+        });
     }
 }
 
@@ -791,7 +894,7 @@ impl Judge for PanicsOnce {
     fn judge(&self, messages: Vec<Message>) -> Judging<'_> {
         let before = self.0.swap(true, std::sync::atomic::Ordering::SeqCst);
         assert!(before, "as the test asked");
-        ByBody.judge(messages)
+        ByBody(0).judge(messages)
     }
 }
 
@@ -801,8 +904,9 @@ fn a_worker_that_panics_ends_the_host_which_says_so_and_loses_nothing() {
     let runtime = paused_runtime();
     runtime.block_on(async {
         let world = World::new(&schedule);
-        let mut parts = parts(&world, &schedule);
-        parts.judge = Arc::new(PanicsOnce::default());
+        let first = Decider::simulated(0, Arc::new(PanicsOnce::default()));
+        let (_successor, present) = decider(first);
+        let parts = parts(&world, &schedule, present);
         let telemetry = Telemetry::new(Duration::from_secs(VISIBILITY_SECS));
         let host = run(parts, Until::Stopped, shutdown(), telemetry);
         let ended = timeout(Duration::from_secs(RECOVERY_SECS_MAX), host).await;
@@ -833,8 +937,9 @@ fn whatever_part_panics_the_host_drains_and_says_so() {
         runtime.block_on(async {
             let world = World::new(&schedule);
             let telemetry = Telemetry::new(Duration::from_secs(VISIBILITY_SECS));
+            let (_successor, present) = decider(numbered(0));
             let host = run(
-                parts(&world, &schedule),
+                parts(&world, &schedule, present),
                 Until::Empty,
                 shutdown(),
                 telemetry,

@@ -11,6 +11,10 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::time::Instant;
 
+use super::decider::{Decider, decider};
+use super::replace::{Replacer, Wish, identity};
+use super::shadow::Candidate;
+use super::watch::Watch;
 use super::{FaultLimits, Parts, Shape};
 use crate::admin::{Health, Part};
 use crate::backoff::Backoff;
@@ -21,7 +25,7 @@ use crate::output::{
     fit, missing_grants,
 };
 use crate::queue::{Found, Queue, QueueSettings};
-use crate::sandbox::{Conditions, Pointer, Sandbox, SandboxThreads};
+use crate::sandbox::{Conditions, Keys, Pointer, Sandbox, SandboxThreads};
 use crate::shutdown::Shutdown;
 use crate::telemetry::Telemetry;
 
@@ -30,6 +34,13 @@ use crate::telemetry::Telemetry;
 pub struct Plan {
     /// The component's file.
     pub transform: PathBuf,
+    /// The file of a component that judges the same messages and writes
+    /// nothing.
+    pub shadow: Option<PathBuf>,
+    /// Whether the component is replaced when its file changes.
+    pub watch: bool,
+    /// Where the keys were read from, if from a file.
+    pub key_file: Option<PathBuf>,
     /// How it is run.
     pub conditions: Conditions,
     /// The source queue.
@@ -54,85 +65,170 @@ pub struct Plan {
 
 impl Plan {
     /// Loads the component, finds queue and database, and checks that they fit
-    /// together. None where a stop is asked for meanwhile.
+    /// together. None where a stop is asked for meanwhile. `wish` asks for
+    /// another component later.
     ///
     /// # Errors
     /// Something is configured wrongly (78), or a service did not answer in
     /// time (69).
     pub async fn prepare(
         self,
+        wish: Wish,
         telemetry: &Telemetry,
         shutdown: &mut Shutdown,
-    ) -> Result<Option<Parts>, Failure> {
+    ) -> Result<Option<(Parts, Replacer)>, Failure> {
         tokio::select! {
-            parts = self.prepared(telemetry) => parts.map(Some),
+            prepared = self.prepared(wish, telemetry) => prepared.map(Some),
             () = shutdown.requested() => Ok(None),
         }
     }
 
-    async fn prepared(self, telemetry: &Telemetry) -> Result<Parts, Failure> {
+    async fn prepared(
+        self,
+        wish: Wish,
+        telemetry: &Telemetry,
+    ) -> Result<(Parts, Replacer), Failure> {
         let deadline = Instant::now() + self.startup_wait;
+        // Before the component is read, so that no change is missed.
+        let watch = self.watch.then(|| self.watched());
         let sandbox = self.sandbox()?;
-        let description = sandbox.description();
+        let shadow = self.candidate()?;
+        let running = identity(&sandbox);
         telemetry.health.ready(Part::Component);
-        telemetry.metrics.component(
-            &description.name,
-            &description.version,
-            &sandbox.digest().to_string(),
-        );
-        let Output {
-            session,
-            table,
-            warnings,
-            ..
-        } = self.output(&sandbox, &telemetry.health, deadline).await?;
+        let output = self.output(&sandbox, &telemetry.health, deadline).await?;
         let found = self.queues(&telemetry.health, deadline).await?;
-        for words in unkeyed(&sandbox)
-            .iter()
-            .chain(&warnings)
-            .chain(&found.warnings)
-        {
-            Event::Warning(words).log();
+        warn(&sandbox, output.warnings.iter().chain(&found.warnings));
+        if let Some(shadow) = &shadow {
+            warn_of_misfits(shadow, &output.table);
         }
+        let table = output.table.name.clone();
         Event::Started {
             queue: &found.queue.name,
-            table: format!("{}.{}", table.name.schema, table.name.name),
+            table: format!("{}.{}", table.schema, table.name),
             dead_letter_queue: found
                 .dead_letter_queue
                 .as_ref()
                 .map(|queue| queue.name.as_str()),
         }
         .log();
-        let columns = &sandbox.description().columns;
-        let digest = sandbox.digest();
-        let policy = Policy {
-            digest: digest.0,
-            key_id: sandbox.key_id().map(str::to_owned),
-        };
-        let first = Writer::new(self.database, &table, columns, policy);
-        let more = (1..self.shape.connections).map(|_| first.another());
+        let writer = || Writer::new(self.database.clone());
         let mut stores: Vec<Box<dyn Store>> = Vec::new();
-        for writer in more {
-            stores.push(Box::new(writer));
+        for _ in 1..self.shape.connections {
+            stores.push(Box::new(writer()));
         }
-        let ledger = Box::new(first.another());
-        stores.insert(0, Box::new(first.over(session)));
-        let judge = SandboxThreads::start(Arc::new(sandbox), self.shape.sandbox_threads)
-            .context("start sandbox threads")
-            .ends_as(Kind::Internal)?;
-        Ok(Parts {
+        let ledger = Box::new(writer());
+        let (successor, present) = decider(self.decider(sandbox, &output.table, telemetry)?);
+        stores.insert(0, Box::new(writer().over(output.session)));
+        let parts = Parts {
             queue: found.queue,
             dead_letter_queue: found.dead_letter_queue,
-            judge: Arc::new(judge),
+            present,
+            shadow,
             stores,
             ledger,
-            table: table.name,
-            policy: digest.to_string(),
-            event_id: self.event_id,
+            table,
+            event_id: self.event_id.clone(),
             fault_limits: self.fault_limits,
             shape: self.shape,
             drain_max: self.drain_max,
+        };
+        let replacer = Replacer {
+            plan: self,
+            running,
+            successor,
+            wish,
+            watch,
+            telemetry: telemetry.clone(),
+        };
+        Ok((parts, replacer))
+    }
+
+    /// The files whose change asks for a replacement.
+    fn watched(&self) -> Watch {
+        let files = [Some(&self.transform), self.key_file.as_ref()];
+        Watch::new(files.into_iter().flatten().cloned().collect())
+    }
+
+    /// Puts a component that has been checked to work.
+    ///
+    /// # Errors
+    /// The system gives no thread (70).
+    pub(super) fn decider(
+        &self,
+        sandbox: Sandbox,
+        table: &Table,
+        telemetry: &Telemetry,
+    ) -> Result<Decider, Failure> {
+        let description = sandbox.description();
+        let digest = sandbox.digest();
+        let policy = Policy::new(
+            table,
+            &description.columns,
+            digest.0,
+            sandbox.key_id().map(str::to_owned),
+        );
+        telemetry
+            .metrics
+            .component(&description.name, &description.version, &digest.to_string());
+        let judge = SandboxThreads::start(Arc::new(sandbox), self.shape.sandbox_threads)
+            .context("start sandbox threads")
+            .ends_as(Kind::Internal)?;
+        Ok(Decider {
+            judge: Arc::new(judge),
+            policy: Arc::new(policy),
         })
+    }
+
+    /// The component that judges as a shadow, if there is to be one.
+    pub(super) fn shadow_sandbox(&self) -> Result<Option<Sandbox>, Failure> {
+        let Some(file) = &self.shadow else {
+            return Ok(None);
+        };
+        let conditions = Conditions {
+            // They speak of the component that writes.
+            digests: Vec::new(),
+            ..self.conditions.clone()
+        };
+        let sandbox = Sandbox::load(file, &conditions, 1).context("load the shadow");
+        sandbox.map(Some).ends_as(Kind::Configuration)
+    }
+
+    /// Puts the shadow to work, on a thread of its own.
+    fn candidate(&self) -> Result<Option<Candidate>, Failure> {
+        let Some(sandbox) = self.shadow_sandbox()? else {
+            return Ok(None);
+        };
+        let description = sandbox.description();
+        let component = format!(
+            "{} {} {}",
+            description.name,
+            description.version,
+            sandbox.digest()
+        );
+        Event::ShadowLoaded {
+            component: &component,
+            reaches: reaches(&sandbox),
+        }
+        .log();
+        let columns = description.columns.clone();
+        let judge = SandboxThreads::start(Arc::new(sandbox), 1)
+            .context("start a thread for the shadow")
+            .ends_as(Kind::Internal)?;
+        Ok(Some(Candidate {
+            component,
+            judge: Arc::new(judge),
+            columns,
+        }))
+    }
+
+    /// Reads the keys again, where they stand in a file.
+    pub(super) fn read_keys(&mut self) -> Result<(), Failure> {
+        if let Some(file) = &self.key_file {
+            let keys = Keys::read(file).ends_as(Kind::Configuration)?;
+            let capabilities = std::mem::take(&mut self.conditions.capabilities);
+            self.conditions.capabilities = capabilities.with_keys(keys);
+        }
+        Ok(())
     }
 
     pub(super) fn sandbox(&self) -> Result<Sandbox, Failure> {
@@ -281,6 +377,24 @@ impl Plan {
                 Err(error) => waiting.again(&error, error.may_pass()).await?,
             }
         }
+    }
+}
+
+/// Logs what an operator should know of a component and of what it runs with.
+pub(super) fn warn<'a>(sandbox: &Sandbox, warnings: impl Iterator<Item = &'a String>) {
+    if let Some(words) = unkeyed(sandbox) {
+        Event::Warning(&words).log();
+    }
+    for words in warnings {
+        Event::Warning(words).log();
+    }
+}
+
+/// A shadow that does not fit the table can be compared, and not take over.
+fn warn_of_misfits(shadow: &Candidate, table: &Table) {
+    if let Err(misfits) = fit(table, &shadow.columns) {
+        let words = format!("the shadow does not fit the table: {}", misfits.join("; "));
+        Event::Warning(&words).log();
     }
 }
 

@@ -9,14 +9,16 @@ use tokio::time::Instant;
 
 use super::batcher::Batcher;
 use super::commit::{Commit, Committal};
+use super::decider::{Decider, Present};
 use super::in_order;
 use super::quarantine::{Admitted, Quarantine};
 use super::settle::Settler;
+use super::shadow::Shadow;
 use crate::admin::Metrics;
 use crate::message::Message;
-use crate::output::{Identity, Key, TableName};
+use crate::output::{Identity, Key, Policy, TableName};
 use crate::queue::{Delivery, Lease};
-use crate::sandbox::Judge;
+use crate::sandbox::Judged;
 use crate::verdict::{Reason, Verdict};
 
 /// The longest event id, in bytes: far above a UUID, far below an index entry.
@@ -30,6 +32,8 @@ pub(super) struct Item {
     pub(super) lease: Lease,
     pub(super) receive_count: u32,
     pub(super) key: Key,
+    /// Whose verdict it is.
+    pub(super) policy: Arc<Policy>,
     pub(super) verdict: Verdict,
 }
 
@@ -59,7 +63,8 @@ pub(super) struct Rules {
 /// One of the tasks that write.
 pub(super) struct Worker {
     pub(super) batcher: Batcher,
-    pub(super) judge: Arc<dyn Judge>,
+    pub(super) present: Present,
+    pub(super) shadow: Option<Shadow>,
     pub(super) quarantine: Quarantine,
     pub(super) commit: Commit,
     pub(super) settler: Settler,
@@ -104,6 +109,7 @@ impl Worker {
                 if self.rules.fifo {
                     in_order::finish(items, &self.batcher, &mut self.commit, &self.settler).await;
                 } else {
+                    self.outdated(&mut carried).await;
                     carried.extend(items);
                     carried = self.finish(carried).await;
                 }
@@ -122,6 +128,17 @@ impl Worker {
             self.prune().await;
         }
         self.commit.close().await;
+    }
+
+    /// Lets go of what another policy has judged: with the rows of the present
+    /// one it would tell nothing, and it may fare better there.
+    async fn outdated(&self, carried: &mut Vec<Item>) {
+        let outdated = carried
+            .first()
+            .is_some_and(|item| !self.present.is_of(&item.policy));
+        if outdated {
+            self.settler.hand_back(std::mem::take(carried)).await;
+        }
     }
 
     /// Finishes a batch; gives back what waits for company.
@@ -163,11 +180,17 @@ impl Worker {
             leases.push((delivery.lease, delivery.receive_count));
             messages.push(delivery.message);
         }
-        let began = Instant::now();
-        let (messages, verdicts) = self.judge.judge(messages).await;
-        if !messages.is_empty() {
-            self.metrics.judged(began.elapsed());
+        let Decider { judge, policy } = self.present.decider();
+        let judged = judge.judge(messages).await;
+        if !judged.messages.is_empty() {
+            self.metrics.judged(judged.took);
+            if let Some(shadow) = &self.shadow {
+                shadow.show(&judged, &policy);
+            }
         }
+        let Judged {
+            messages, verdicts, ..
+        } = judged;
         messages
             .into_iter()
             .zip(verdicts)
@@ -179,6 +202,7 @@ impl Worker {
                     lease,
                     receive_count,
                     key,
+                    policy: Arc::clone(&policy),
                     verdict,
                 }
             })

@@ -75,17 +75,18 @@ impl Program {
         limits: Limits,
         instances: usize,
         instructions: Instructions,
-        wanted: Option<Digest>,
+        wanted: &[Digest],
         capabilities: &Capabilities,
         cache: Option<&Cache>,
     ) -> Result<Self> {
         let bytes = read(file)?;
         let digest = Digest(Sha256::digest(&bytes).into());
-        if let Some(wanted) = wanted {
+        if !wanted.is_empty() && !wanted.contains(&digest) {
             // Before anything of it is looked at.
-            ensure!(
-                digest == wanted,
-                "its SHA-256 is {digest}, and --transform-sha256 wants {wanted}"
+            let wanted: Vec<String> = wanted.iter().map(Digest::to_string).collect();
+            bail!(
+                "its SHA-256 is {digest}, and --transform-sha256 wants {}",
+                wanted.join(" or ")
             );
         }
         let engine = engine::engine(&limits, instances, instructions)
@@ -115,8 +116,8 @@ impl Program {
 pub struct Conditions {
     /// Its parameters.
     pub parameters: Vec<(String, String)>,
-    /// The SHA-256 that its bytes must have, where one is demanded.
-    pub digest: Option<Digest>,
+    /// One of these its bytes must have as SHA-256, unless there are none.
+    pub digests: Vec<Digest>,
     /// The fields that are guarded beside those it declares sensitive.
     pub sensitive: Vec<Pointer>,
     /// What it may use.
@@ -157,7 +158,7 @@ impl Sandbox {
     ) -> Result<Self> {
         let Conditions {
             parameters,
-            digest,
+            digests,
             sensitive,
             limits,
             isolation,
@@ -170,7 +171,7 @@ impl Sandbox {
                 *limits,
                 instances,
                 instructions,
-                *digest,
+                digests,
                 capabilities,
                 cache.as_ref(),
             )?;
@@ -197,7 +198,7 @@ impl Sandbox {
             // What it is asked here needs nothing that it may import.
             let all = Capabilities::all();
             let uncounted = Instructions::Uncounted;
-            let program = Program::load(file, limits, 1, uncounted, None, &all, cache)?;
+            let program = Program::load(file, limits, 1, uncounted, &[], &all, cache)?;
             Instance::describe(&program)
         };
         describe().with_context(|| format!("load component {}", file.display()))
@@ -226,8 +227,12 @@ impl Sandbox {
 
     /// The id of the key under which it hashes, if it can.
     pub fn key_id(&self) -> Option<&str> {
-        let Capability::KeyedHash { key_id } = self.capabilities().first()?;
-        Some(key_id)
+        self.capabilities()
+            .iter()
+            .find_map(|capability| match capability {
+                Capability::KeyedHash { key_id } => Some(key_id.as_str()),
+                Capability::EmptyWasi => None,
+            })
     }
 
     /// Whether its compiled code was taken from the cache.
@@ -277,7 +282,8 @@ fn compile(
 }
 
 /// Compiles on a thread of its own, which is left alone where it takes too long:
-/// nothing can stop it. A start ends then, and the thread with it.
+/// nothing can stop it. A start ends then, and the thread with it; beside a
+/// running component it goes on for as long as it takes.
 fn compiled_within(secs_max: u64, engine: &Engine, bytes: Vec<u8>) -> Result<Component> {
     let (done, compiled) = mpsc::channel();
     let engine = engine.clone();

@@ -10,7 +10,7 @@ use super::component::{Program, Sandbox, told};
 use super::description::{Description, TEXT_BYTES_MAX};
 use super::engine::{Instructions, ticks};
 use super::guard::Inspector;
-use super::limits::{Isolation, Meter};
+use super::limits::{HANDLES_MAX, Isolation, Meter};
 use super::outcome;
 use crate::message::{Attribute, AttributeValue, Message};
 use crate::verdict::{Reason, Verdict};
@@ -77,6 +77,7 @@ impl Instance {
     pub(super) fn fresh(program: &Program, ms_max: u64) -> Result<Self, NoStart> {
         let mut store = Store::new(&program.engine, Meter::new(&program.limits));
         store.limiter(|meter| meter);
+        store.set_max_component_handles(HANDLES_MAX);
         store.set_epoch_deadline(ticks(ms_max));
         store.set_hostcall_fuel(program.limits.lifted_bytes_max(1));
         let started = match program.instructions {

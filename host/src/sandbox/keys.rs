@@ -4,7 +4,8 @@
 //! addresses are hashed in minutes. With one, only its holder can tell which
 //! input a value stands for.
 
-use std::fmt;
+use std::path::Path;
+use std::{fmt, fs};
 
 use anyhow::{Context, Result, bail, ensure};
 use hmac::{Hmac, KeyInit, Mac};
@@ -36,6 +37,17 @@ struct Key {
 }
 
 impl Keys {
+    /// Reads the keys of a file; see [`Keys::parse`].
+    ///
+    /// # Errors
+    /// It cannot be read, or does not hold keys.
+    pub fn read(file: &Path) -> Result<Self> {
+        fs::read_to_string(file)
+            .map_err(anyhow::Error::from)
+            .and_then(|text| Self::parse(&text))
+            .with_context(|| format!("read key file {}", file.display()))
+    }
+
     /// Reads keys: a line each, an id, a colon and the key in hexadecimal, the
     /// current one first. Empty lines, and those that begin with `#`, say
     /// nothing.

@@ -76,6 +76,9 @@ pub const RESULT_KIB_MAX: u32 = 1_048_576;
 pub(super) const MEMORIES_MAX: u32 = 2;
 /// Tables of one component: its own and those of its adapters.
 pub(super) const TABLES_MAX: u32 = 16;
+/// Handles that one instance may hold at a time, its own resources' and those
+/// of the empty WASI, lent ones too: the host keeps some bytes for each.
+pub(super) const HANDLES_MAX: usize = 10_000;
 
 impl Default for Limits {
     fn default() -> Self {

@@ -12,6 +12,7 @@ use super::bindings::TransformPre;
 use super::component::told;
 use super::keys::Keys;
 use super::limits::Meter;
+use super::wasi;
 
 /// The interface that this host runs.
 const INTERFACE: &str = "etl:transform/policy@0.1.0";
@@ -21,11 +22,15 @@ const HMAC_SHA256: &str = "hmac-sha256";
 /// A component may import a million interfaces, by names of 100,000 bytes.
 const NAMES_SHOWN_MAX: usize = 20;
 const NAME_CHARS_SHOWN_MAX: usize = 100;
+/// What an empty WASI is, in words.
+const EMPTY_WASI: &str = "no file, variable, argument or socket; output is dropped; clocks and \
+                          randomness are fixed";
 
 /// What the operator lets a component reach.
 #[derive(Clone, Debug, Default)]
 pub struct Capabilities {
     keyed_hash: Option<Arc<Keys>>,
+    wasi: bool,
 }
 
 /// Something beside its messages that a component reaches.
@@ -36,20 +41,33 @@ pub enum Capability {
         /// Which key.
         key_id: String,
     },
+    /// A WASI in which nothing is.
+    EmptyWasi,
 }
 
 impl Capabilities {
-    /// The keyed hash with these keys, or nothing.
-    pub fn new(keys: Option<Keys>) -> Self {
+    /// The keyed hash with these keys, where there are any, and the empty WASI
+    /// where it is allowed.
+    pub fn new(keys: Option<Keys>, wasi: bool) -> Self {
         Self {
             keyed_hash: keys.map(Arc::new),
+            wasi,
+        }
+    }
+
+    /// The same with other keys.
+    #[must_use]
+    pub fn with_keys(self, keys: Keys) -> Self {
+        Self {
+            keyed_hash: Some(Arc::new(keys)),
+            ..self
         }
     }
 
     /// Everything, for a component that is only asked what it is: the key is
     /// no secret, and nothing is hashed under it.
     pub(super) fn all() -> Self {
-        Self::new(Some(Keys::public()))
+        Self::new(Some(Keys::public()), true)
     }
 }
 
@@ -57,6 +75,7 @@ impl fmt::Display for Capability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::KeyedHash { key_id } => write!(f, "keyed hash, key {key_id}"),
+            Self::EmptyWasi => write!(f, "an empty WASI ({EMPTY_WASI})"),
         }
     }
 }
@@ -86,32 +105,60 @@ fn grant(
 ) -> Result<Vec<Capability>> {
     let mut granted = Vec::new();
     let mut refused = Vec::new();
-    for (name, _) in component.component_type().imports(engine) {
-        match (name, &capabilities.keyed_hash) {
-            (KEYED_HASH, Some(keys)) => {
+    let component_type = component.component_type();
+    for (name, _) in component_type.imports(engine) {
+        match &capabilities.keyed_hash {
+            Some(keys) if name == KEYED_HASH => {
                 grant_keyed_hash(linker, keys).map_err(told)?;
                 granted.push(Capability::KeyedHash {
                     key_id: keys.current_id().to_owned(),
                 });
             }
-            _ => refused.push(name.to_owned()),
+            _ if capabilities.wasi && wasi::has(name) => {
+                if !granted.contains(&Capability::EmptyWasi) {
+                    wasi::add(engine, component, linker).map_err(told)?;
+                    granted.push(Capability::EmptyWasi);
+                }
+            }
+            _ => refused.push(name),
         }
     }
-    if refused.is_empty() {
-        return Ok(granted);
+    match refused.is_empty() {
+        true => Ok(granted),
+        false => bail!(
+            "it imports {}: refused; {}",
+            listed(&refused),
+            remedy(&refused)
+        ),
     }
-    let remedy = match refused.iter().all(|name| name == KEYED_HASH) {
-        true => "it hashes under a key of yours: give --key-file FILE",
-        false => {
-            "a component of world `transform` imports nothing, so that it reaches no file, clock, \
-             network or variable"
-        }
-    };
-    bail!("it imports {}: refused; {remedy}", listed(&refused));
+}
+
+/// What would have to be allowed, or that nothing would help.
+fn remedy(refused: &[&str]) -> String {
+    let (grantable, hopeless): (Vec<&str>, Vec<&str>) = refused
+        .iter()
+        .partition(|name| **name == KEYED_HASH || wasi::has(name));
+    if !hopeless.is_empty() {
+        return format!(
+            "nothing gives it {}: a component of world `transform` imports nothing, so that it \
+             reaches no file, clock, network or variable",
+            listed(&hopeless)
+        );
+    }
+    let mut remedies = Vec::new();
+    if grantable.contains(&KEYED_HASH) {
+        remedies.push("it hashes under a key of yours: give --key-file FILE".to_owned());
+    }
+    if grantable.iter().any(|name| wasi::has(name)) {
+        remedies.push(format!(
+            "its language runtime wants a WASI: --allow wasi gives it an empty one ({EMPTY_WASI})"
+        ));
+    }
+    remedies.join("; ")
 }
 
 /// Names of a component's own choice, as far as anybody reads them.
-fn listed(names: &[String]) -> String {
+fn listed(names: &[&str]) -> String {
     let shown = names.iter().take(NAMES_SHOWN_MAX);
     let shown: Vec<String> = shown.map(|name| cut(name)).collect();
     match names.len().saturating_sub(NAMES_SHOWN_MAX) {

@@ -21,6 +21,7 @@ mod metered;
 mod nesting;
 mod outcome;
 mod threads;
+mod wasi;
 
 #[cfg(test)]
 #[path = "../../../tests/fuzz/mod.rs"]

@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -40,8 +41,16 @@ struct Work {
     judged: oneshot::Sender<Judged>,
 }
 
-/// The messages of a batch, handed back, and the verdict on each.
-pub type Judged = (Vec<Message>, Vec<Verdict>);
+/// A batch that has been judged.
+#[derive(Debug, Default)]
+pub struct Judged {
+    /// Its messages, handed back.
+    pub messages: Vec<Message>,
+    /// The verdict on each.
+    pub verdicts: Vec<Verdict>,
+    /// How long it took.
+    pub took: Duration,
+}
 
 impl SandboxThreads {
     /// Starts `count` threads.
@@ -83,6 +92,7 @@ fn run(sandbox: &Sandbox, queue: &Mutex<mpsc::Receiver<Work>>) {
         // that one message cannot stop the thread.
         let judge =
             |messages: &[Message]| catch_unwind(AssertUnwindSafe(|| sandbox.judge(messages))).ok();
+        let began = Instant::now();
         let verdicts = judge(&messages).unwrap_or_else(|| {
             let alone = messages.chunks(1).map(|message| {
                 judge(message)
@@ -92,6 +102,10 @@ fn run(sandbox: &Sandbox, queue: &Mutex<mpsc::Receiver<Work>>) {
             alone.collect()
         });
         // The receiver is gone only where the whole pipeline is.
-        let _ = judged.send((messages, verdicts));
+        let _ = judged.send(Judged {
+            messages,
+            verdicts,
+            took: began.elapsed(),
+        });
     }
 }
