@@ -11,17 +11,14 @@ use crate::support::host::{Host, Run};
 use crate::support::login::{Locale, Login, Row, bodies, rows, sha256_hex};
 use crate::support::queue::Queue;
 
-/// Runs the host with a component, or parameters, that it must refuse.
-fn refused(component: &Path, parameters: &[&str]) -> Run {
+/// Runs the host with a component, or settings, that it must refuse before it
+/// receives anything.
+#[track_caller]
+pub fn refused_with(component: &Path, settings: impl Fn(Host) -> Host) -> Run {
     let (queue, database) = (Queue::with_dead_letters(), Database::with_table());
     queue.send(&bodies(&Login::several("refused_component", 1)));
-    let mut host = Host::new(&queue, &database)
-        .option("--transform", component)
-        .until_empty();
-    for parameter in parameters {
-        host = host.word("--param").word(*parameter);
-    }
-    let run = host.run().exited(78);
+    let host = Host::new(&queue, &database).option("--transform", component);
+    let run = settings(host).until_empty().run().exited(78);
     assert_eq!(
         queue.calls("ReceiveMessage"),
         0,
@@ -30,9 +27,20 @@ fn refused(component: &Path, parameters: &[&str]) -> Run {
     run
 }
 
-fn refused_bytes(bytes: impl AsRef<[u8]>) -> Run {
+#[track_caller]
+fn refused(component: &Path, parameters: &[&str]) -> Run {
+    refused_with(component, |host| {
+        let words = parameters.iter().flat_map(|words| ["--param", words]);
+        words.fold(host, Host::word)
+    })
+}
+
+/// A component that nobody else will ever load.
+#[track_caller]
+pub fn refused_bytes(bytes: impl AsRef<[u8]>) -> Run {
     let file = ScratchFile::new("component.wasm", bytes);
-    refused(&file.path, &[]).says(&["component.wasm"])
+    let uncached = |host: Host| host.option("--cache-dir", "off");
+    refused_with(&file.path, uncached).says(&["component.wasm"])
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod demo;
 mod fake_network;
 mod fake_queue;
 mod held;
+mod hostile;
 mod keyed;
 mod main_job;
 mod operator;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::builder::NonEmptyStringValueParser;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 
 use crate::event::Event;
 use crate::exit::{Ends, Failure, Kind, failure};
@@ -253,7 +253,7 @@ pub struct RunArgs {
         value_name = "SECONDS",
         env = "ETL_HOST_STATEMENT_SECS_MAX",
         default_value_t = STATEMENT_SECS_DEFAULT,
-        value_parser = clap::value_parser!(u64).range(1..)
+        value_parser = value_parser!(u64).range(1..)
     )]
     statement_secs_max: u64,
     #[command(flatten)]
@@ -425,31 +425,57 @@ fn default_cache_folder() -> Option<PathBuf> {
 
 #[derive(Debug, Args)]
 struct LimitArgs {
-    /// Memory of one instance, in MiB.
+    /// Memory of one instance, all its memories together, in MiB.
     #[arg(long, value_name = "MIB", env = "ETL_HOST_TRANSFORM_MEMORY_MIB_MAX",
-        default_value_t = sandbox::MEMORY_MIB_DEFAULT, value_parser = at_least_one)]
-    transform_memory_mib_max: usize,
+        default_value_t = sandbox::MEMORY_MIB_DEFAULT,
+        value_parser = value_parser!(u16).range(1..=i64::from(sandbox::MEMORY_MIB_MAX)))]
+    transform_memory_mib_max: u16,
+    /// The stack of a call, in KiB.
+    #[arg(long, value_name = "KIB", env = "ETL_HOST_TRANSFORM_STACK_KIB_MAX",
+        default_value_t = sandbox::STACK_KIB_DEFAULT,
+        value_parser = value_parser!(u16)
+            .range(i64::from(sandbox::STACK_KIB_MIN)..=i64::from(sandbox::STACK_KIB_MAX)))]
+    transform_stack_kib_max: u16,
+    /// Elements of one instance's tables, all of them together.
+    #[arg(long, value_name = "ELEMENTS", env = "ETL_HOST_TRANSFORM_TABLE_ELEMENTS_MAX",
+        default_value_t = sandbox::TABLE_ELEMENTS_DEFAULT,
+        value_parser = value_parser!(u32).range(1..=i64::from(sandbox::TABLE_ELEMENTS_MAX)))]
+    transform_table_elements_max: u32,
+    /// Core instances that it is made of: its own and its adapters'.
+    #[arg(long, value_name = "INSTANCES", env = "ETL_HOST_TRANSFORM_CORE_INSTANCES_MAX",
+        default_value_t = sandbox::CORE_INSTANCES_DEFAULT,
+        value_parser = value_parser!(u32).range(1..=i64::from(sandbox::CORE_INSTANCES_MAX)))]
+    transform_core_instances_max: u32,
     /// Time for one message, in milliseconds.
     #[arg(long, value_name = "MS", env = "ETL_HOST_TRANSFORM_MESSAGE_MS_MAX",
-        default_value_t = sandbox::MESSAGE_MS_DEFAULT)]
+        default_value_t = sandbox::MESSAGE_MS_DEFAULT,
+        value_parser = value_parser!(u64).range(1..=sandbox::CALL_MS_MAX))]
     transform_message_ms_max: u64,
     /// Time for one batch, in milliseconds.
     #[arg(long, value_name = "MS", env = "ETL_HOST_TRANSFORM_BATCH_MS_MAX",
-        default_value_t = sandbox::BATCH_MS_DEFAULT)]
+        default_value_t = sandbox::BATCH_MS_DEFAULT,
+        value_parser = value_parser!(u64).range(1..=sandbox::CALL_MS_MAX))]
     transform_batch_ms_max: u64,
     /// Rows out of one message.
     #[arg(long, value_name = "ROWS", env = "ETL_HOST_TRANSFORM_ROWS_PER_MESSAGE_MAX",
-        default_value_t = sandbox::ROWS_PER_MESSAGE_DEFAULT)]
-    transform_rows_per_message_max: usize,
+        default_value_t = sandbox::ROWS_PER_MESSAGE_DEFAULT,
+        value_parser = value_parser!(u32).range(1..))]
+    transform_rows_per_message_max: u32,
     /// Values out of one message, in KiB.
     #[arg(long, value_name = "KIB", env = "ETL_HOST_TRANSFORM_RESULT_KIB_MAX",
-        default_value_t = sandbox::RESULT_KIB_DEFAULT)]
-    transform_result_kib_max: usize,
+        default_value_t = sandbox::RESULT_KIB_DEFAULT,
+        value_parser = value_parser!(u32).range(1..=i64::from(sandbox::RESULT_KIB_MAX)))]
+    transform_result_kib_max: u32,
+    /// Time to compile it in, in seconds.
+    #[arg(long, value_name = "SECONDS", env = "ETL_HOST_TRANSFORM_COMPILE_SECS_MAX",
+        default_value_t = sandbox::COMPILE_SECS_DEFAULT,
+        value_parser = value_parser!(u64).range(1..=sandbox::COMPILE_SECS_MAX))]
+    transform_compile_secs_max: u64,
     /// The percentage of messages on which it may fault (trap, overrun a limit,
     /// break the interface); beyond that it is quarantined: receiving pauses.
     /// 100 for no quarantine.
     #[arg(long, value_name = "PERCENT", env = "ETL_HOST_TRANSFORM_FAULTS_PERCENT_MAX",
-        default_value_t = FAULTS_PERCENT_DEFAULT, value_parser = clap::value_parser!(u8).range(0..=100))]
+        default_value_t = FAULTS_PERCENT_DEFAULT, value_parser = value_parser!(u8).range(0..=100))]
     transform_faults_percent_max: u8,
     /// The messages over which that percentage is allowed at once.
     #[arg(long, value_name = "MESSAGES", env = "ETL_HOST_TRANSFORM_FAULTS_WINDOW_MESSAGES",
@@ -546,11 +572,16 @@ const POLL_SECS_UNTIL_EMPTY: u64 = 1;
 impl LimitArgs {
     fn checked(&self) -> Limits {
         Limits {
-            memory_bytes_max: self.transform_memory_mib_max << 20,
+            memory_bytes_max: usize::from(self.transform_memory_mib_max) << 20,
+            stack_bytes_max: usize::from(self.transform_stack_kib_max) << 10,
+            table_elements_max: self.transform_table_elements_max as usize,
+            core_instances_max: self.transform_core_instances_max,
             message_ms_max: self.transform_message_ms_max,
             batch_ms_max: self.transform_batch_ms_max,
-            rows_per_message_max: self.transform_rows_per_message_max,
-            result_bytes_max: self.transform_result_kib_max << 10,
+            message_instructions_max: sandbox::MESSAGE_INSTRUCTIONS_DEFAULT,
+            rows_per_message_max: self.transform_rows_per_message_max as usize,
+            result_bytes_max: (self.transform_result_kib_max as usize) << 10,
+            compile_secs_max: self.transform_compile_secs_max,
         }
     }
 }

@@ -56,9 +56,11 @@ pub enum Reason {
     OutOfRange,
     /// The sandbox: the component trapped on this message.
     Trap,
-    /// The sandbox: the component took longer than its limit.
+    /// The sandbox: the component took longer than its limit, or more
+    /// instructions where they are counted.
     TimeLimit,
-    /// The sandbox: the component wanted more memory than its limit.
+    /// The sandbox: the component wanted more memory than its limit, or more
+    /// elements in its tables.
     MemoryLimit,
     /// The sandbox: more rows or bytes than the limits allow.
     ResultLimit,

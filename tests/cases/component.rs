@@ -1,5 +1,6 @@
 //! A component that misbehaves on request: the message that makes it do so is
-//! rejected, and the next one succeeds in a fresh instance.
+//! rejected, and the next one succeeds in a fresh instance, however long an
+//! instance lives.
 
 use serde_json::json;
 
@@ -15,6 +16,10 @@ const BATCH_MS_MAX: &str = "1500";
 const MEMORY_MIB_MAX: usize = 64;
 const RESULT_BYTES_MAX: usize = 4 << 20;
 const ROWS_MAX: usize = 1_000;
+const STACK_KIB_MAX: &str = "512";
+const STACK_KIB_MIN: &str = "64";
+/// Calls that take more than the smallest stack, and less than the default one.
+const CALLS: usize = 3_000;
 
 /// What a message asks of the component, and the reason that it is to get;
 /// none where it is to be stored.
@@ -27,9 +32,19 @@ pub fn body(login: &Login, (asked, amount, _): Request) -> String {
     body.to_string()
 }
 
-/// Sends each request between good logins, and checks the fates.
+/// Sends each request between good logins, and checks the fates: where an
+/// instance lives for a batch, and where it lives for a message.
 #[track_caller]
 pub fn each_has_its_fate(test: &str, requests: &[Request], settings: impl Fn(Host) -> Host) {
+    for isolation in ["batch", "message"] {
+        let test = format!("{test}_{isolation}");
+        let settings = |host: Host| settings(host.option("--isolation", isolation));
+        each_has_its_fate_where(&test, requests, settings);
+    }
+}
+
+#[track_caller]
+fn each_has_its_fate_where(test: &str, requests: &[Request], settings: impl Fn(Host) -> Host) {
     let scene = Scene::new();
     scene
         .database
@@ -76,7 +91,7 @@ pub fn each_has_its_fate(test: &str, requests: &[Request], settings: impl Fn(Hos
 /// Cases 64, 69 and 114.
 #[test]
 fn a_trap_rejects_its_own_message_and_says_nothing_of_it() {
-    let requests = ["trap", "panic-with-value", "recurse"].map(|asked| (asked, 0, Some("trap")));
+    let requests = ["trap", "panic-with-value"].map(|asked| (asked, 0, Some("trap")));
     each_has_its_fate("trap", &requests, |host| {
         host.env("RUST_LOG", "trace").env("RUST_BACKTRACE", "full")
     });
@@ -84,10 +99,21 @@ fn a_trap_rejects_its_own_message_and_says_nothing_of_it() {
 
 /// Case 64.
 #[test]
-fn a_trap_is_told_apart_where_each_message_has_its_own_instance() {
-    let requests = [("trap", 0, Some("trap")), ("recurse", 0, Some("trap"))];
-    each_has_its_fate("trap_alone", &requests, |host| {
-        host.option("--isolation", "message")
+fn a_deep_recursion_is_no_fault_within_the_limit() {
+    each_has_its_fate("stack_within", &[("recurse", CALLS, None)], |host| {
+        host.option("--transform-stack-kib-max", STACK_KIB_MAX)
+    });
+}
+
+/// Case 64.
+#[test]
+fn a_deep_recursion_rejects_its_own_message_over_the_limit() {
+    let requests = [
+        ("recurse", CALLS, Some("trap")),
+        ("recurse", 0, Some("trap")),
+    ];
+    each_has_its_fate("stack_over", &requests, |host| {
+        host.option("--transform-stack-kib-max", STACK_KIB_MIN)
     });
 }
 
@@ -101,6 +127,17 @@ fn a_long_loop_is_no_fault_within_the_limit() {
 #[test]
 fn an_endless_loop_rejects_its_own_message_over_the_limit() {
     each_has_its_fate("loop_over", &[("spin", 0, Some("time-limit"))], |host| host);
+}
+
+/// Nobody is to blame for a batch that is too slow as a whole: its messages are
+/// judged one by one, each within its own limit.
+#[test]
+fn messages_that_are_too_slow_together_are_no_fault() {
+    let requests = [("spin", 30_000_000, None); 3];
+    each_has_its_fate("slow_together", &requests, |host| {
+        host.option("--transform-batch-ms-max", "1")
+            .option("--transform-message-ms-max", "30000")
+    });
 }
 
 /// Case 66.
@@ -146,6 +183,26 @@ fn a_large_result_rejects_its_own_message_over_the_limit() {
             .option("--transform-message-ms-max", "10000")
             .option("--transform-batch-ms-max", "20000")
     });
+}
+
+/// Case 66: a text that the guest has once, and the host would have a thousand
+/// times.
+#[test]
+fn a_result_that_grows_on_its_way_out_is_refused_and_takes_no_memory() {
+    let request = ("give-one-text-in-many-rows", ROWS_MAX, Some("result-limit"));
+    let scene = Scene::new();
+    let logins = Login::several("grows_on_its_way", 2);
+    let sent = scene.send(&[body(&logins[0], request), logins[1].body()]);
+
+    let mut host = scene.misbehaving_host().start();
+    host.wait_until("both are settled", || scene.left() == 0);
+    let memory_kib_max = host.memory_kib_max().expect("Linux tells");
+    host.terminate();
+    let run = host.finish().exited(0);
+
+    scene.assert_rejected(&sent.ids[0], "result-limit");
+    scene.assert_well(&[bare_row(&logins[1])], 1, &logins, &[&run]);
+    assert!(memory_kib_max < 500 << 10, "{memory_kib_max} KiB");
 }
 
 /// Case 67, but for a value that is not masked.

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use super::component::{Request, body, each_has_its_fate};
+use super::component::{body, each_has_its_fate};
 use super::scene::{Scene, bare_row};
 use crate::support::host::Host;
 use crate::support::login::{Login, Row};
@@ -25,14 +25,6 @@ fn component(host: Host) -> Host {
 
 fn allowed(host: Host) -> Host {
     component(host).option("--allow", "wasi")
-}
-
-fn in_each_isolation(test: &str, requests: &[Request]) {
-    for isolation in ["batch", "message"] {
-        each_has_its_fate(&format!("{test}_{isolation}"), requests, |host| {
-            allowed(host).option("--isolation", isolation)
-        });
-    }
 }
 
 #[test]
@@ -179,24 +171,25 @@ fn hash_maps_have_one_order_where_each_message_has_its_own_instance() {
 
 #[test]
 fn sleeping_is_over_at_once_and_waiting_for_the_clock_meets_the_time_limit() {
-    in_each_isolation(
+    each_has_its_fate(
         "wasi_sleep",
         &[
             ("sleep", YEAR_SECS, None),
             ("wait-for-the-clock", 0, Some("time-limit")),
         ],
+        allowed,
     );
 }
 
 #[test]
 fn exiting_is_a_trap_and_the_host_goes_on() {
     let exits = [("exit", 0, Some("trap")), ("exit", 1, Some("trap"))];
-    in_each_isolation("wasi_exit", &exits);
+    each_has_its_fate("wasi_exit", &exits, allowed);
 }
 
 #[test]
 fn a_little_of_everything_is_no_fault_within_the_limits() {
-    in_each_isolation(
+    each_has_its_fate(
         "wasi_within",
         &[
             ("take-randomness", RANDOM_BYTES_MAX, None),
@@ -205,12 +198,13 @@ fn a_little_of_everything_is_no_fault_within_the_limits() {
             ("read", 0, None),
             ("write", 8, None),
         ],
+        allowed,
     );
 }
 
 #[test]
 fn endless_randomness_and_handles_reject_their_own_message_over_the_limits() {
-    in_each_isolation(
+    each_has_its_fate(
         "wasi_over",
         &[
             ("take-randomness", RANDOM_BYTES_MAX + 1, Some("trap")),
@@ -219,5 +213,6 @@ fn endless_randomness_and_handles_reject_their_own_message_over_the_limits() {
             ("make-pollables", 2 * HANDLES_MAX, Some("broken-interface")),
             ("make-pollables", 0, Some("broken-interface")),
         ],
+        allowed,
     );
 }

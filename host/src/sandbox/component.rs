@@ -4,6 +4,9 @@ use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use sha2::{Digest as _, Sha256};
@@ -13,12 +16,13 @@ use wasmtime::component::Component;
 use super::bindings::TransformPre;
 use super::cache::Cache;
 use super::description::Description;
-use super::engine;
+use super::engine::{self, Instructions};
 use super::guard::{Guard, Pointer};
 use super::hex;
 use super::judge::Instance;
 use super::limits::{Isolation, Limits, Meter};
 use super::link::{Capabilities, Capability, link};
+use super::nesting::ensure_shallow;
 use crate::event::Event;
 
 /// The largest component file that is read: the largest known guest, a whole
@@ -59,6 +63,7 @@ pub(super) struct Program {
     pub(super) engine: Engine,
     pub(super) pre: TransformPre<Meter>,
     pub(super) limits: Limits,
+    pub(super) instructions: Instructions,
     granted: Vec<Capability>,
     digest: Digest,
     from_cache: bool,
@@ -69,6 +74,7 @@ impl Program {
         file: &Path,
         limits: Limits,
         instances: usize,
+        instructions: Instructions,
         wanted: &[Digest],
         capabilities: &Capabilities,
         cache: Option<&Cache>,
@@ -83,20 +89,21 @@ impl Program {
                 wanted.join(" or ")
             );
         }
-        let engine = engine::engine(&limits, instances)
+        let engine = engine::engine(&limits, instances, instructions)
             .map_err(told)
             .context("start the sandbox")?;
         let kept = cache.and_then(|cache| cache.load(&engine, &digest));
         let from_cache = kept.is_some();
         let component = match kept {
             Some(component) => component,
-            None => compile(&engine, &bytes, &digest, cache)?,
+            None => compile(&engine, bytes, &digest, limits.compile_secs_max, cache)?,
         };
         let (pre, granted) = link(&engine, &component, capabilities)?;
         Ok(Self {
             pre,
             engine,
             limits,
+            instructions,
             granted,
             digest,
             from_cache,
@@ -140,6 +147,15 @@ impl Sandbox {
     /// The file cannot be read, is no component, is of another world, or does
     /// not accept the parameters. The message says which, and the remedy.
     pub fn load(file: &Path, conditions: &Conditions, instances: usize) -> Result<Self> {
+        Self::load_into(file, conditions, instances, Instructions::Uncounted)
+    }
+
+    pub(super) fn load_into(
+        file: &Path,
+        conditions: &Conditions,
+        instances: usize,
+        instructions: Instructions,
+    ) -> Result<Self> {
         let Conditions {
             parameters,
             digests,
@@ -154,6 +170,7 @@ impl Sandbox {
                 file,
                 *limits,
                 instances,
+                instructions,
                 digests,
                 capabilities,
                 cache.as_ref(),
@@ -179,7 +196,9 @@ impl Sandbox {
     pub fn describe(file: &Path, limits: Limits, cache: Option<&Cache>) -> Result<Description> {
         let describe = || {
             // What it is asked here needs nothing that it may import.
-            let program = Program::load(file, limits, 1, &[], &Capabilities::all(), cache)?;
+            let all = Capabilities::all();
+            let uncounted = Instructions::Uncounted;
+            let program = Program::load(file, limits, 1, uncounted, &[], &all, cache)?;
             Instance::describe(&program)
         };
         describe().with_context(|| format!("load component {}", file.display()))
@@ -238,8 +257,9 @@ fn read(file: &Path) -> Result<Vec<u8>> {
 
 fn compile(
     engine: &Engine,
-    bytes: &[u8],
+    bytes: Vec<u8>,
     digest: &Digest,
+    secs_max: u64,
     cache: Option<&Cache>,
 ) -> Result<Component> {
     if !bytes.starts_with(&MAGIC) {
@@ -251,9 +271,8 @@ fn compile(
              `wasm-tools component new`, or build it as guests/README.md says"
         );
     }
-    let component = Component::from_binary(engine, bytes)
-        .map_err(told)
-        .context("compile it: the file is damaged, or uses what this host does not run")?;
+    ensure_shallow(&bytes)?;
+    let component = compiled_within(secs_max, engine, bytes)?;
     if let Some(cache) = cache
         && let Err(error) = cache.keep(engine, digest, &component)
     {
@@ -262,8 +281,40 @@ fn compile(
     Ok(component)
 }
 
+/// Compiles on a thread of its own, which is left alone where it takes too long:
+/// nothing can stop it. A start ends then, and the thread with it; beside a
+/// running component it goes on for as long as it takes.
+fn compiled_within(secs_max: u64, engine: &Engine, bytes: Vec<u8>) -> Result<Component> {
+    let (done, compiled) = mpsc::channel();
+    let engine = engine.clone();
+    thread::Builder::new()
+        .name("compile".to_owned())
+        .spawn(move || done.send(Component::from_binary(&engine, &bytes)))
+        .context("start a thread to compile it")?;
+    match compiled.recv_timeout(Duration::from_secs(secs_max)) {
+        Ok(component) => component.map_err(told).context(
+            "compile it: the file is damaged, uses what this host does not run, or needs more \
+             than --transform-memory-mib-max, --transform-table-elements-max or \
+             --transform-core-instances-max allows",
+        ),
+        Err(RecvTimeoutError::Timeout) => bail!(
+            "compiling it takes longer than {secs_max} s: it must be mended, or allowed more \
+             (--transform-compile-secs-max)"
+        ),
+        Err(RecvTimeoutError::Disconnected) => bail!("the compiler breaks on it"),
+    }
+}
+
+/// What is shown of an error that may name what the component has named.
+const TOLD_CHARS_MAX: usize = 1_000;
+
 /// wasmtime's own error, which is not anyhow's. Only for errors met before the
 /// component has seen a message: they speak of the component alone.
 pub(super) fn told(error: wasmtime::Error) -> anyhow::Error {
-    anyhow!("{error:#}")
+    let words = format!("{error:#}");
+    let shown = words.chars().take(TOLD_CHARS_MAX);
+    let shown: String = shown
+        .map(|shown| if shown.is_control() { ' ' } else { shown })
+        .collect();
+    anyhow!("{shown}")
 }

@@ -12,6 +12,13 @@ use crate::row::{Column, ValueType};
 const IDENTIFIER_BYTES_MAX: usize = 63;
 /// PostgreSQL's own bound on the columns of a table.
 const COLUMNS_MAX: usize = 1_600;
+/// The component's name and version, and a parameter's name: what stands in
+/// logs and metrics. As long as an identifier.
+const NAME_BYTES_MAX: usize = IDENTIFIER_BYTES_MAX;
+/// Parameters: more than anybody sets.
+const PARAMETERS_MAX: usize = 100;
+/// A text for a person, a default, or a pointer.
+pub(super) const TEXT_BYTES_MAX: usize = 1_024;
 /// Fields of a body: each may be looked for in every message. As many as a
 /// table has columns.
 const FIELDS_MAX: usize = COLUMNS_MAX;
@@ -59,10 +66,8 @@ impl Description {
     /// # Errors
     /// The description contradicts itself or could not be a table's.
     pub(super) fn check(described: types::Description) -> Result<Self> {
-        ensure!(
-            described.fields.len() <= FIELDS_MAX,
-            "it describes more than {FIELDS_MAX} fields"
-        );
+        // Before anything is repeated, or compared with everything else.
+        bounded(&described)?;
         let description = Self {
             name: described.name,
             version: described.version,
@@ -84,10 +89,6 @@ impl Description {
         );
         let columns = &description.columns;
         ensure!(!columns.is_empty(), "it describes no columns");
-        ensure!(
-            columns.len() <= COLUMNS_MAX,
-            "it describes more than {COLUMNS_MAX} columns"
-        );
         for column in columns {
             let bytes = column.name.len();
             ensure!(
@@ -165,6 +166,45 @@ impl Description {
             .collect();
         format!("it takes {}", known.join(", "))
     }
+}
+
+/// Refuses a description of more, or longer, than anybody reads.
+fn bounded(described: &types::Description) -> Result<()> {
+    let counts = [
+        ("columns", described.columns.len(), COLUMNS_MAX),
+        ("fields", described.fields.len(), FIELDS_MAX),
+        ("parameters", described.parameters.len(), PARAMETERS_MAX),
+    ];
+    for (what, count, max) in counts {
+        ensure!(count <= max, "it describes more than {max} {what}");
+    }
+    let names = [("name", &described.name), ("version", &described.version)];
+    let parameters = described.parameters.iter();
+    let names = names.into_iter().chain(
+        parameters
+            .clone()
+            .map(|parameter| ("parameter", &parameter.name)),
+    );
+    for (what, name) in names {
+        ensure!(
+            name.len() <= NAME_BYTES_MAX,
+            "it describes a {what} of more than {NAME_BYTES_MAX} bytes"
+        );
+    }
+    let helps = parameters
+        .clone()
+        .map(|parameter| ("help", &parameter.help));
+    let defaults =
+        parameters.filter_map(|parameter| Some(("default", parameter.default.as_ref()?)));
+    let pointers = described.fields.iter();
+    let pointers = pointers.map(|field| ("pointer", &field.pointer));
+    for (what, text) in helps.chain(defaults).chain(pointers) {
+        ensure!(
+            text.len() <= TEXT_BYTES_MAX,
+            "it describes a {what} of more than {TEXT_BYTES_MAX} bytes"
+        );
+    }
+    Ok(())
 }
 
 fn is_name(character: char) -> bool {
@@ -263,12 +303,37 @@ mod tests {
             sensitive: true,
         };
         assert!(complaint(|d| d.fields = vec![field; 1_601]).contains("1600 fields"));
+        let parameter = described().parameters.remove(0);
+        assert!(complaint(|d| d.parameters = vec![parameter; 101]).contains("100 parameters"));
+        let column = described().columns.remove(0);
+        assert!(complaint(|d| d.columns = vec![column; 1_601]).contains("1600 columns"));
         for pointer in ["ip", "/ip\n", "/a~2b"] {
             let field = types::Field {
                 pointer: pointer.into(),
                 sensitive: true,
             };
             assert!(complaint(|d| d.fields.push(field)).contains("JSON pointer"));
+        }
+    }
+
+    #[test]
+    fn texts_that_nobody_could_read_are_refused_and_not_repeated() {
+        let long = || "x".repeat(1 << 20);
+        let field = || types::Field {
+            pointer: format!("/{}", long()),
+            sensitive: true,
+        };
+        for complaint in [
+            complaint(|d| d.name = long()),
+            complaint(|d| d.version = long()),
+            complaint(|d| d.columns[0].name = long()),
+            complaint(|d| d.parameters[0].name = long()),
+            complaint(|d| d.parameters[0].help = long()),
+            complaint(|d| d.parameters[0].default = Some(long())),
+            complaint(|d| d.fields.push(field())),
+        ] {
+            assert!(complaint.contains(" bytes"), "{complaint:.100}");
+            assert!(complaint.len() < 100, "{complaint:.100}");
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use super::limits::{CORE_INSTANCES_MAX, Limits, STACK_BYTES_MAX, TABLE_ELEMENTS_MAX};
+use super::limits::{Limits, MEMORIES_MAX, TABLES_MAX};
 
 /// How often the epoch advances, and so how finely time limits are kept.
 pub(super) const EPOCH_TICK_MS: u64 = 5;
@@ -16,19 +16,32 @@ const MEMORY_KEPT_BYTES: usize = 256 * 1024;
 /// An instance beside those at work: the one that judges a message again.
 const INSTANCES_SPARE: u32 = 1;
 
+/// Whether a guest's instructions are counted, which takes about a fifth of its
+/// speed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Instructions {
+    Counted,
+    Uncounted,
+}
+
 /// Makes an engine with room for `instances` at a time.
-pub(super) fn engine(limits: &Limits, instances: usize) -> wasmtime::Result<Engine> {
+pub(super) fn engine(
+    limits: &Limits,
+    instances: usize,
+    instructions: Instructions,
+) -> wasmtime::Result<Engine> {
     let instances = u32::try_from(instances)
         .unwrap_or(u32::MAX / 2)
         .saturating_add(INSTANCES_SPARE);
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(instances)
-        .max_core_instances_per_component(CORE_INSTANCES_MAX)
-        .total_core_instances(instances.saturating_mul(CORE_INSTANCES_MAX))
-        .total_memories(instances.saturating_mul(2))
-        .max_memories_per_component(2)
-        .total_tables(instances.saturating_mul(CORE_INSTANCES_MAX))
-        .table_elements(TABLE_ELEMENTS_MAX)
+        .max_core_instances_per_component(limits.core_instances_max)
+        .total_core_instances(instances.saturating_mul(limits.core_instances_max))
+        .max_memories_per_component(MEMORIES_MAX)
+        .total_memories(instances.saturating_mul(MEMORIES_MAX))
+        .max_tables_per_component(TABLES_MAX)
+        .total_tables(instances.saturating_mul(TABLES_MAX))
+        .table_elements(limits.table_elements_max)
         .max_memory_size(limits.memory_bytes_max)
         .linear_memory_keep_resident(MEMORY_KEPT_BYTES)
         .pagemap_scan(Enabled::Auto);
@@ -37,7 +50,10 @@ pub(super) fn engine(limits: &Limits, instances: usize) -> wasmtime::Result<Engi
     config
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
         .epoch_interruption(true)
-        .max_wasm_stack(STACK_BYTES_MAX)
+        .consume_fuel(instructions == Instructions::Counted)
+        .max_wasm_stack(limits.stack_bytes_max)
+        // A guest has one thread; one that waits could not be interrupted.
+        .wasm_threads(false)
         // A trap's backtrace is never shown, and collecting it costs.
         .wasm_backtrace_max_frames(None::<NonZeroUsize>)
         // Calls are synchronous, on threads of their own; a call costs less

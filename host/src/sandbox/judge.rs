@@ -1,14 +1,14 @@
 //! Judging: calls into instances, charging a fault to its message, and having
 //! the guard look into what comes out.
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use wasmtime::{Store, Trap};
 
 use super::bindings::Transform;
 use super::bindings::exports::etl::transform::policy as types;
-use super::component::{Program, Sandbox};
-use super::description::Description;
-use super::engine::ticks;
+use super::component::{Program, Sandbox, told};
+use super::description::{Description, TEXT_BYTES_MAX};
+use super::engine::{Instructions, ticks};
 use super::guard::Inspector;
 use super::limits::{HANDLES_MAX, Isolation, Meter};
 use super::outcome;
@@ -50,7 +50,8 @@ impl Sandbox {
         }
     }
 
-    fn check<'m>(
+    /// Checks an outcome, and looks into its rows.
+    pub(super) fn check<'m>(
         &self,
         message: &'m Message,
         outcome: types::Outcome,
@@ -68,28 +69,41 @@ impl Sandbox {
 
 /// One instance and its store: used for one call's worth of work, then dropped.
 pub(super) struct Instance {
-    store: Store<Meter>,
+    pub(super) store: Store<Meter>,
     exports: Transform,
 }
 
 impl Instance {
-    fn fresh(program: &Program, ms_max: u64) -> wasmtime::Result<Self> {
+    pub(super) fn fresh(program: &Program, ms_max: u64) -> Result<Self, NoStart> {
         let mut store = Store::new(&program.engine, Meter::new(&program.limits));
         store.limiter(|meter| meter);
         store.set_max_component_handles(HANDLES_MAX);
         store.set_epoch_deadline(ticks(ms_max));
-        let exports = program.pre.instantiate(&mut store)?;
-        Ok(Self { store, exports })
+        store.set_hostcall_fuel(program.limits.lifted_bytes_max(1));
+        let started = match program.instructions {
+            Instructions::Counted => store.set_fuel(program.limits.message_instructions_max),
+            Instructions::Uncounted => Ok(()),
+        };
+        match started.and_then(|()| program.pre.instantiate(&mut store)) {
+            Ok(exports) => Ok(Self { store, exports }),
+            Err(error) => Err(NoStart {
+                reason: fault(store.data(), &error),
+                error,
+            }),
+        }
     }
 
     /// Asks a component what it is.
     pub(super) fn describe(program: &Program) -> Result<Description> {
-        let mut instance = Self::fresh(program, program.limits.message_ms_max)
-            .map_err(|error| anyhow!("it cannot be started: {}", start_fault(&error)))?;
+        let mut instance =
+            Self::fresh(program, program.limits.message_ms_max).map_err(NoStart::in_words)?;
         let policy = instance.exports.etl_transform_policy();
         match policy.call_describe(&mut instance.store) {
             Ok(described) => Description::check(described).context("its description is refused"),
-            Err(error) => bail!("its `describe` fails ({})", instance.fault(&error)),
+            Err(error) => bail!(
+                "its `describe` fails: {}",
+                in_words(&instance.fault(&error))
+            ),
         }
     }
 
@@ -99,21 +113,29 @@ impl Instance {
         arguments: &[(String, String)],
         description: &Description,
     ) -> Result<()> {
-        let mut instance = Self::fresh(program, program.limits.message_ms_max)
-            .map_err(|error| anyhow!("it cannot be started: {}", start_fault(&error)))?;
+        let mut instance =
+            Self::fresh(program, program.limits.message_ms_max).map_err(NoStart::in_words)?;
         let refusal = match instance.configure(arguments) {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(refusal)) => refusal,
-            Err(error) => bail!("its `configure` fails ({})", instance.fault(&error)),
-        };
-        match description.parameters.get(refusal.parameter as usize) {
-            Some(parameter) => bail!(
-                "it refuses --param {}: expected {}",
-                parameter.name,
-                refusal.expected.escape_debug()
+            Err(error) => bail!(
+                "its `configure` fails: {}",
+                in_words(&instance.fault(&error))
             ),
-            None => bail!("it refuses a parameter that it does not declare"),
-        }
+        };
+        let Some(parameter) = description.parameters.get(refusal.parameter as usize) else {
+            bail!("it refuses a parameter that it does not declare");
+        };
+        ensure!(
+            refusal.expected.len() <= TEXT_BYTES_MAX,
+            "it refuses --param {} in more than {TEXT_BYTES_MAX} bytes",
+            parameter.name
+        );
+        bail!(
+            "it refuses --param {}: expected {}",
+            parameter.name,
+            refusal.expected.escape_debug()
+        );
     }
 
     /// Judges messages in a fresh instance within `ms_max` milliseconds.
@@ -122,12 +144,23 @@ impl Instance {
         messages: &[Message],
         ms_max: u64,
     ) -> Result<Vec<types::Outcome>, Reason> {
-        let mut instance = Self::fresh(&sandbox.program, ms_max).map_err(|_| Reason::Trap)?;
-        match instance.configure(&sandbox.arguments) {
+        Self::fresh(&sandbox.program, ms_max)?.judge(sandbox, messages)
+    }
+
+    /// Judges messages, once and for all: configures the instance first.
+    pub(super) fn judge(
+        &mut self,
+        sandbox: &Sandbox,
+        messages: &[Message],
+    ) -> Result<Vec<types::Outcome>, Reason> {
+        match self.configure(&sandbox.arguments) {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return Err(Reason::BrokenInterface),
-            Err(error) => return Err(instance.fault(&error)),
+            Err(error) => return Err(self.fault(&error)),
         }
+        let limits = &sandbox.program.limits;
+        self.store
+            .set_hostcall_fuel(limits.lifted_bytes_max(messages.len()));
         let attributes: Vec<Vec<types::Attribute<'_>>> = messages
             .iter()
             .map(|message| message.attributes.iter().map(attribute).collect())
@@ -142,11 +175,11 @@ impl Instance {
                 attributes,
             })
             .collect();
-        let policy = instance.exports.etl_transform_policy();
-        match policy.call_transform(&mut instance.store, &batch) {
+        let policy = self.exports.etl_transform_policy();
+        match policy.call_transform(&mut self.store, &batch) {
             Ok(outcomes) if outcomes.len() == messages.len() => Ok(outcomes),
             Ok(_) => Err(Reason::BrokenInterface),
-            Err(error) => Err(instance.fault(&error)),
+            Err(error) => Err(self.fault(&error)),
         }
     }
 
@@ -162,29 +195,68 @@ impl Instance {
         policy.call_configure(&mut self.store, &arguments)
     }
 
-    /// What stopped a call. The error's own words are not used: they may hold
-    /// what the guest chose to put there.
+    /// What stopped a call.
     fn fault(&self, error: &wasmtime::Error) -> Reason {
-        if self.store.data().memory_denied {
-            return Reason::MemoryLimit;
-        }
-        match error.downcast_ref::<Trap>() {
-            Some(Trap::Interrupt) => Reason::TimeLimit,
-            Some(_) => Reason::Trap,
-            // Not a trap: the result could not be lifted by the interface's
-            // rules (a pointer out of bounds, text that is not UTF-8).
-            None => Reason::BrokenInterface,
+        // Not a trap: the result could not be lifted by the interface's rules
+        // (a pointer out of bounds, text that is not UTF-8).
+        fault(self.store.data(), error).unwrap_or(Reason::BrokenInterface)
+    }
+}
+
+/// Why an instance does not start.
+pub(super) struct NoStart {
+    /// None where it is not its limits, nor a trap of its own.
+    reason: Option<Reason>,
+    error: wasmtime::Error,
+}
+
+impl From<NoStart> for Reason {
+    fn from(NoStart { reason, .. }: NoStart) -> Self {
+        reason.unwrap_or(Reason::Trap)
+    }
+}
+
+impl NoStart {
+    fn in_words(self) -> anyhow::Error {
+        match self.reason {
+            Some(reason) => anyhow!("it cannot be started: {}", in_words(&reason)),
+            None => told(self.error).context(
+                "it cannot be started: it exports other types than wit/ has, or the memory of \
+                 this machine does not do",
+            ),
         }
     }
 }
 
-/// Why an instance does not start, in words that hold nothing of the guest's.
-fn start_fault(error: &wasmtime::Error) -> &'static str {
-    match error.downcast_ref::<Trap>() {
-        Some(Trap::Interrupt) => "its start takes longer than the time limit",
-        Some(_) => "its start traps",
-        None => "it needs more memory, tables or instances than the limits allow",
+/// What wasmtime says of a result that is larger than what may be lifted. The
+/// error has no type that could be asked for.
+const TOO_MUCH_LIFTED: &str = "fuel allocated for hostcalls has been exhausted";
+
+/// What stopped an instance, where that can be told. The error's own words are
+/// not used: they may hold what the guest chose to put there.
+fn fault(meter: &Meter, error: &wasmtime::Error) -> Option<Reason> {
+    if meter.denied() {
+        return Some(Reason::MemoryLimit);
     }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::Interrupt | Trap::OutOfFuel) => Some(Reason::TimeLimit),
+        Some(_) => Some(Reason::Trap),
+        None if error.root_cause().to_string().ends_with(TOO_MUCH_LIFTED) => {
+            Some(Reason::ResultLimit)
+        }
+        None => None,
+    }
+}
+
+/// A fault before the first message, with the remedy.
+fn in_words(reason: &Reason) -> String {
+    let options = match reason {
+        Reason::TimeLimit => "--transform-message-ms-max",
+        Reason::MemoryLimit => "--transform-memory-mib-max, --transform-table-elements-max",
+        Reason::ResultLimit => "--transform-result-kib-max",
+        _ => return format!("{reason}: it must be mended"),
+    };
+    format!("{reason}: it must be mended, or allowed more ({options})")
 }
 
 fn attribute(attribute: &Attribute) -> types::Attribute<'_> {

@@ -19,6 +19,9 @@ const INTERFACE: &str = "etl:transform/policy@0.1.0";
 /// The one import of world `keyed-transform`.
 const KEYED_HASH: &str = "etl:transform/keyed-hash@0.1.0";
 const HMAC_SHA256: &str = "hmac-sha256";
+/// A component may import a million interfaces, by names of 100,000 bytes.
+const NAMES_SHOWN_MAX: usize = 20;
+const NAME_CHARS_SHOWN_MAX: usize = 100;
 /// What an empty WASI is, in words.
 const EMPTY_WASI: &str = "no file, variable, argument or socket; output is dropped; clocks and \
                           randomness are fixed";
@@ -90,7 +93,7 @@ pub(super) fn link(
     let pre = linker.instantiate_pre(component).map_err(told)?;
     let pre = TransformPre::new(pre)
         .map_err(told)
-        .with_context(|| format!("it exports {INTERFACE} with other types than wit/ has"))?;
+        .with_context(|| format!("it does not export all of {INTERFACE}"))?;
     Ok((pre, granted))
 }
 
@@ -124,7 +127,7 @@ fn grant(
         true => Ok(granted),
         false => bail!(
             "it imports {}: refused; {}",
-            refused.join(", "),
+            listed(&refused),
             remedy(&refused)
         ),
     }
@@ -139,7 +142,7 @@ fn remedy(refused: &[&str]) -> String {
         return format!(
             "nothing gives it {}: a component of world `transform` imports nothing, so that it \
              reaches no file, clock, network or variable",
-            hopeless.join(", ")
+            listed(&hopeless)
         );
     }
     let mut remedies = Vec::new();
@@ -152,6 +155,20 @@ fn remedy(refused: &[&str]) -> String {
         ));
     }
     remedies.join("; ")
+}
+
+/// Names of a component's own choice, as far as anybody reads them.
+fn listed(names: &[&str]) -> String {
+    let shown = names.iter().take(NAMES_SHOWN_MAX);
+    let shown: Vec<String> = shown.map(|name| cut(name)).collect();
+    match names.len().saturating_sub(NAMES_SHOWN_MAX) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+fn cut(name: &str) -> String {
+    name.chars().take(NAME_CHARS_SHOWN_MAX).collect()
 }
 
 fn grant_keyed_hash(linker: &mut Linker<Meter>, keys: &Arc<Keys>) -> wasmtime::Result<()> {
@@ -173,7 +190,8 @@ fn ensure_interface(engine: &Engine, component: &Component) -> Result<()> {
     match policies.first() {
         Some(_) if policies.contains(&INTERFACE) => Ok(()),
         Some(other) => bail!(
-            "it exports {other}, and this host runs {INTERFACE}: build it against this host's wit/"
+            "it exports {}, and this host runs {INTERFACE}: build it against this host's wit/",
+            cut(other)
         ),
         None => bail!(
             "it does not export {INTERFACE}: it is a component of another world; build it against \

@@ -17,9 +17,15 @@ mod judge;
 mod keys;
 mod limits;
 mod link;
+mod metered;
+mod nesting;
 mod outcome;
 mod threads;
 mod wasi;
+
+#[cfg(test)]
+#[path = "../../../tests/fuzz/mod.rs"]
+mod fuzz;
 
 pub use cache::Cache;
 pub use component::{Conditions, Digest, Sandbox};
@@ -28,8 +34,12 @@ pub use guard::Pointer;
 pub(crate) use hex::bytes_of;
 pub use keys::{KEY_BYTES_MIN, Keys};
 pub use limits::{
-    BATCH_MS_DEFAULT, Isolation, Limits, MEMORY_MIB_DEFAULT, MESSAGE_MS_DEFAULT,
-    RESULT_KIB_DEFAULT, ROWS_PER_MESSAGE_DEFAULT,
+    BATCH_MS_DEFAULT, CALL_MS_MAX, COMPILE_SECS_DEFAULT, COMPILE_SECS_MAX, CORE_INSTANCES_DEFAULT,
+    CORE_INSTANCES_MAX, Isolation, Limits, MEMORY_MIB_DEFAULT, MEMORY_MIB_MAX,
+    MESSAGE_INSTRUCTIONS_DEFAULT, MESSAGE_MS_DEFAULT, RESULT_KIB_DEFAULT, RESULT_KIB_MAX,
+    ROWS_PER_MESSAGE_DEFAULT, STACK_KIB_DEFAULT, STACK_KIB_MAX, STACK_KIB_MIN,
+    TABLE_ELEMENTS_DEFAULT, TABLE_ELEMENTS_MAX,
 };
 pub use link::{Capabilities, Capability};
+pub use metered::{MeteredSandbox, Share, Usage};
 pub use threads::{Judge, Judged, Judging, SandboxThreads};

@@ -54,20 +54,45 @@ fn checked_rows(
     if rows.is_empty() {
         return Err(Reason::BrokenInterface.into());
     }
-    if rows.len() > limits.rows_per_message_max {
+    let size = size(&rows);
+    if size.rows > limits.rows_per_message_max || size.bytes > limits.result_bytes_max {
         return Err(Reason::ResultLimit.into());
     }
-    let mut bytes = 0;
-    let mut checked = Vec::with_capacity(rows.len());
-    for row in rows {
-        let row = checked_row(row, &description.columns)?;
-        bytes += row.iter().map(Value::bytes).sum::<usize>();
-        if bytes > limits.result_bytes_max {
-            return Err(Reason::ResultLimit.into());
-        }
-        checked.push(row);
+    let rows = rows.into_iter();
+    rows.map(|row| checked_row(row, &description.columns))
+        .collect()
+}
+
+/// How large a result is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Size {
+    pub(super) rows: usize,
+    /// Of their values: the length of texts and bytes, eight for any other.
+    pub(super) bytes: usize,
+}
+
+/// The size of an outcome, before anything of it is believed.
+pub(super) fn outcome_size(outcome: &types::Outcome) -> Size {
+    match outcome {
+        types::Outcome::Rows(rows) => size(rows),
+        types::Outcome::Skip | types::Outcome::Reject(_) => Size::default(),
     }
-    Ok(checked)
+}
+
+fn size(rows: &[Vec<types::Value>]) -> Size {
+    Size {
+        rows: rows.len(),
+        bytes: rows.iter().flatten().map(value_bytes).sum(),
+    }
+}
+
+/// As [`Value::bytes`](crate::row::Value::bytes), before it is one.
+fn value_bytes(value: &types::Value) -> usize {
+    match value {
+        types::Value::Text(text) | types::Value::Json(text) => text.len(),
+        types::Value::Bytes(bytes) => bytes.len(),
+        _ => size_of::<i64>(),
+    }
 }
 
 fn checked_row(row: Vec<types::Value>, columns: &[Column]) -> Result<Row, Rejection> {

@@ -27,6 +27,10 @@ pub trait Judge: Send + Sync {
 /// A batch on its way to its verdicts.
 pub type Judging<'a> = Pin<Box<dyn Future<Output = Judged> + Send + 'a>>;
 
+/// What a thread's stack has beside the guest's: what a thread has by default,
+/// less the guest's default, and so enough for the host's part of a call.
+const HOST_STACK_BYTES: usize = (2 << 20) - (512 << 10);
+
 /// Threads that judge batches with one sandbox.
 pub struct SandboxThreads {
     work: mpsc::Sender<Work>,
@@ -56,11 +60,13 @@ impl SandboxThreads {
     pub fn start(sandbox: Arc<Sandbox>, count: usize) -> io::Result<Self> {
         let (work, queue) = mpsc::channel::<Work>();
         let queue = Arc::new(Mutex::new(queue));
+        let stack_bytes = sandbox.program.limits.stack_bytes_max + HOST_STACK_BYTES;
         for number in 0..count {
             let sandbox = Arc::clone(&sandbox);
             let queue = Arc::clone(&queue);
             thread::Builder::new()
                 .name(format!("sandbox-{number}"))
+                .stack_size(stack_bytes)
                 .spawn(move || run(&sandbox, &queue))?;
         }
         Ok(Self { work })

@@ -10,7 +10,7 @@ use etl_transform::{
     ValueType,
 };
 
-use crate::{leaks, member, tricks};
+use crate::{leaks, loaded, member, tricks};
 
 struct Misbehave;
 
@@ -22,7 +22,7 @@ static SEEN: AtomicU32 = AtomicU32::new(0);
 
 impl Guest for Misbehave {
     fn describe() -> Description {
-        Description {
+        loaded::describe(Description {
             name: String::from("misbehave"),
             version: String::from(env!("CARGO_PKG_VERSION")),
             columns: Vec::from([
@@ -36,11 +36,11 @@ impl Guest for Misbehave {
                 Field::sensitive("/device_id"),
             ]),
             parameters: Vec::new(),
-        }
+        })
     }
 
     fn configure(_: Vec<Argument>) -> Result<(), Refusal> {
-        Ok(())
+        loaded::configure()
     }
 
     fn transform(messages: Vec<Message>) -> Vec<Outcome> {
@@ -73,14 +73,19 @@ fn outcome(message: &Message, asked: &str) -> Outcome {
     match asked {
         "trap" => tricks::trap(),
         "panic-with-value" => panic!("{}", message.body),
-        "recurse" => tricks::recurse(),
+        "recurse" => tricks::recurse(amount()),
         "spin" => tricks::spin(amount()),
         "grow" => tricks::grow(amount()),
         "skip" => return Outcome::Skip,
-        "give-large-text" => return row(&[user(), tricks::text(amount()), Value::Null]),
+        "give-large-text" => return row(&[user(), long_text(amount()), Value::Null]),
         "give-rows" => {
             let row = Row::from([user(), Value::Null, Value::Null]);
             return Outcome::Rows(alloc::vec![row; amount()]);
+        }
+        "give-one-text-in-many-rows" => {
+            let texts = tricks::one_text_many_times(1 << 20, amount());
+            let rows = texts.map(|text| Row::from([user(), Value::Text(text), Value::Null]));
+            return Outcome::Rows(rows.collect());
         }
         "give-extra-column" => {
             return row(&[
@@ -97,7 +102,7 @@ fn outcome(message: &Message, asked: &str) -> Outcome {
         "give-forbidden-null" => return row(&[Value::Null, Value::Null, Value::Null]),
         "give-nul" => return row(&[user(), Value::Text(String::from("\0")), Value::Null]),
         "give-bytes-that-are-no-text" => {
-            return row(&[user(), tricks::no_text(), Value::Null]);
+            return row(&[user(), Value::Text(tricks::no_text()), Value::Null]);
         }
         "blame-unknown-field" => {
             return Outcome::Reject(Rejection::at(Reason::Invalid, u32::MAX));
@@ -109,6 +114,10 @@ fn outcome(message: &Message, asked: &str) -> Outcome {
         return row(&[user(), leaked, Value::Null]);
     }
     good(message, Value::Null)
+}
+
+fn long_text(bytes: usize) -> Value {
+    Value::Text(tricks::long(bytes))
 }
 
 fn good(message: &Message, app_version: Value) -> Outcome {

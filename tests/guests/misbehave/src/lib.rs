@@ -14,6 +14,8 @@ mod exports;
 #[cfg(target_family = "wasm")]
 mod leaks;
 #[cfg(target_family = "wasm")]
+mod loaded;
+#[cfg(target_family = "wasm")]
 mod tricks;
 
 /// The text of a member of a JSON object, if it is a text without escapes.

@@ -3,23 +3,24 @@
 
 use alloc::{string::String, vec, vec::Vec};
 use core::hint::black_box;
-
-use etl_transform::Value;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 pub fn trap() {
     core::arch::wasm32::unreachable()
 }
 
-/// Below the end of the stack.
-pub fn recurse() {
-    fn deeper(depth: u64) -> u64 {
-        let frame = black_box([depth; 64]);
-        if black_box(depth) == u64::MAX {
-            return 0;
+/// So many calls deep, on the stack that the host bounds; none means without
+/// end.
+pub fn recurse(calls: usize) {
+    static SALT: AtomicUsize = AtomicUsize::new(1);
+    // What is left to do after the call keeps it from becoming a loop.
+    fn deeper(calls: usize) -> usize {
+        match calls {
+            1 => 0,
+            _ => deeper(calls.wrapping_sub(1)).rotate_left(1) ^ SALT.load(Ordering::Relaxed),
         }
-        deeper(depth + 1) + frame[0]
     }
-    black_box(deeper(0));
+    black_box(deeper(black_box(calls)));
 }
 
 /// So many turns; none means without end.
@@ -42,15 +43,23 @@ pub fn grow(mib: usize) {
 }
 
 /// A text of so many bytes.
-pub fn text(bytes: usize) -> Value {
-    let text = String::from_utf8(vec![b'x'; bytes]);
-    Value::Text(text.unwrap_or_default())
+pub fn long(bytes: usize) -> String {
+    String::from_utf8(vec![b'x'; bytes]).unwrap_or_default()
+}
+
+/// One text of so many bytes, given out again and again.
+pub fn one_text_many_times(bytes: usize, times: usize) -> impl Iterator<Item = String> {
+    let text = long(bytes).leak();
+    let start = text.as_mut_ptr();
+    // SAFETY: none. Each but the first is a second owner, which only ever
+    // matters to this instance: the host is to refuse them all.
+    (0..times).map(move |_| unsafe { String::from_raw_parts(start, bytes, bytes) })
 }
 
 /// What claims to be a text and is none.
-pub fn no_text() -> Value {
+pub fn no_text() -> String {
     let bytes = black_box(Vec::from([0xc3, 0x28, 0xff]));
     // SAFETY: none. It is the very thing that the host has to stand: the bytes
     // are handed over and never looked at as a text here.
-    Value::Text(unsafe { String::from_utf8_unchecked(bytes) })
+    unsafe { String::from_utf8_unchecked(bytes) }
 }
