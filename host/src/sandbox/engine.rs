@@ -10,9 +10,12 @@ use super::limits::{CORE_INSTANCES_MAX, Limits, STACK_BYTES_MAX, TABLE_ELEMENTS_
 
 /// How often the epoch advances, and so how finely time limits are kept.
 pub(super) const EPOCH_TICK_MS: u64 = 5;
-/// What stays mapped of an instance's memory between two instances: about the
-/// hot pages of a small guest; resetting them costs less than faulting them in.
-const MEMORY_KEPT_BYTES: usize = 256 * 1024;
+/// What stays mapped of an instance's memory between two instances: what a
+/// large batch takes of a small guest; resetting the pages that were written to
+/// costs less than faulting them in.
+const MEMORY_KEPT_BYTES: usize = 1024 * 1024;
+/// The same of its tables, which have some hundred entries of 8 bytes.
+const TABLE_KEPT_BYTES: usize = 64 * 1024;
 /// An instance beside those at work: the one that judges a message again.
 const INSTANCES_SPARE: u32 = 1;
 
@@ -28,9 +31,14 @@ pub(super) fn engine(limits: &Limits, instances: usize) -> wasmtime::Result<Engi
         .total_memories(instances.saturating_mul(2))
         .max_memories_per_component(2)
         .total_tables(instances.saturating_mul(CORE_INSTANCES_MAX))
+        // Asynchronous calls and garbage collection are not used. By default
+        // there is room for a thousand, and a system call for each stack.
+        .total_stacks(0)
+        .total_gc_heaps(0)
         .table_elements(TABLE_ELEMENTS_MAX)
         .max_memory_size(limits.memory_bytes_max)
         .linear_memory_keep_resident(MEMORY_KEPT_BYTES)
+        .table_keep_resident(TABLE_KEPT_BYTES)
         .pagemap_scan(Enabled::Auto);
 
     let mut config = Config::new();
