@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use sha2::{Digest as _, Sha256};
@@ -129,6 +130,7 @@ pub struct Sandbox {
     pub(super) arguments: Vec<(String, String)>,
     pub(super) isolation: Isolation,
     pub(super) guard: Guard,
+    pub(super) memory_bytes_peak: AtomicUsize,
     description: Description,
 }
 
@@ -166,6 +168,7 @@ impl Sandbox {
                 arguments,
                 isolation: *isolation,
                 guard: Guard::new(&description, sensitive),
+                memory_bytes_peak: AtomicUsize::new(0),
                 description,
             })
         };
@@ -194,6 +197,16 @@ impl Sandbox {
     /// declares, then the operator's own.
     pub fn guarded(&self) -> &[Pointer] {
         self.guard.pointers()
+    }
+
+    /// What looks into the rows that it gives.
+    pub fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
+    /// The most linear memory that an instance has had, in bytes.
+    pub fn memory_bytes_peak(&self) -> usize {
+        self.memory_bytes_peak.load(Ordering::Relaxed)
     }
 
     /// The SHA-256 of its bytes.

@@ -1,6 +1,8 @@
 //! Judging: calls into instances, charging a fault to its message, and having
 //! the guard look into what comes out.
 
+use std::sync::atomic::Ordering;
+
 use anyhow::{Context, Result, anyhow, bail};
 use wasmtime::{Store, Trap};
 
@@ -143,7 +145,11 @@ impl Instance {
             })
             .collect();
         let policy = instance.exports.etl_transform_policy();
-        match policy.call_transform(&mut instance.store, &batch) {
+        let transformed = policy.call_transform(&mut instance.store, &batch);
+        let memory_bytes = instance.store.data().memory_bytes;
+        let peak = &sandbox.memory_bytes_peak;
+        peak.fetch_max(memory_bytes, Ordering::Relaxed);
+        match transformed {
             Ok(outcomes) if outcomes.len() == messages.len() => Ok(outcomes),
             Ok(_) => Err(Reason::BrokenInterface),
             Err(error) => Err(instance.fault(&error)),

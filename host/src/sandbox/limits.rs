@@ -69,6 +69,8 @@ pub enum Isolation {
 #[derive(Debug)]
 pub(super) struct Meter {
     memory_bytes_max: usize,
+    /// The linear memory that it has, in bytes.
+    pub(super) memory_bytes: usize,
     pub(super) memory_denied: bool,
 }
 
@@ -76,6 +78,7 @@ impl Meter {
     pub(super) fn new(limits: &Limits) -> Self {
         Self {
             memory_bytes_max: limits.memory_bytes_max,
+            memory_bytes: 0,
             memory_denied: false,
         }
     }
@@ -89,7 +92,10 @@ impl ResourceLimiter for Meter {
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         let allowed = desired <= self.memory_bytes_max;
-        self.memory_denied |= !allowed;
+        match allowed {
+            true => self.memory_bytes = self.memory_bytes.max(desired),
+            false => self.memory_denied = true,
+        }
         Ok(allowed)
     }
 

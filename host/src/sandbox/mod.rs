@@ -24,7 +24,7 @@ mod wasi;
 pub use cache::Cache;
 pub use component::{Conditions, Digest, Sandbox};
 pub use description::{Description, Field, Parameter};
-pub use guard::Pointer;
+pub use guard::{Guard, Inspector, Pointer};
 pub use keys::{KEY_BYTES_MIN, Keys};
 pub use limits::{
     BATCH_MS_DEFAULT, Isolation, Limits, MEMORY_MIB_DEFAULT, MESSAGE_MS_DEFAULT,
