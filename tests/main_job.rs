@@ -161,6 +161,21 @@ fn a_text_beyond_ascii_is_hashed_as_utf8_and_stored_as_it_is() {
     nothing_leaked(&[login], &[&run], &database);
 }
 
+/// The component hashes short values four at a time, and longer ones alone.
+#[test]
+fn a_device_id_of_each_length_is_hashed() {
+    let (queue, database) = (Queue::with_dead_letters(), Database::with_table());
+    let mut logins = Login::several("each_length", 130);
+    for (length, login) in logins.iter_mut().enumerate() {
+        login.device_id = format!("device-{}", "x".repeat(length));
+    }
+    let sent = queue.send(&bodies(&logins));
+
+    Host::new(&queue, &database).until_empty().run().exited(0);
+
+    database.assert_rows(&rows(&logins, sent.day));
+}
+
 #[test]
 fn a_fifo_queue_is_emptied_too() {
     let queue = Queue::shaped(Shape {

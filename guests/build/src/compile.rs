@@ -23,15 +23,31 @@ const PROFILE: &str = "guest";
 /// cleared anew for each instance. An overflow runs below address 0 and traps.
 const STACK_BYTES: u32 = 16 * 1024;
 
+/// The memory that an instance begins with, in bytes: what a batch of some
+/// hundred messages takes. To grow costs a system call, for each instance anew;
+/// pages that nobody touches cost nothing.
+const MEMORY_BYTES: u32 = 1024 * 1024;
+
+/// Vectors of 128 bits, which every runtime of the component model has.
+const FEATURES: &str = "+simd128";
+
 /// Compiles a guest.
 ///
 /// Each is compiled by itself: in one build with others, cargo would give it
 /// the features that they want of a dependency they share.
 pub fn core_module(workspace: &Path, guest: Guest) -> Result<Vec<u8>> {
-    let (target, link_argument) = match guest.runtime {
-        Runtime::None { .. } => (TARGET, format!("-zstack-size={STACK_BYTES}")),
+    let (target, flags) = match guest.runtime {
+        Runtime::None { .. } => {
+            let features = format!("-Ctarget-feature={FEATURES}");
+            let stack = format!("-Clink-arg=-zstack-size={STACK_BYTES}");
+            let memory = format!("-Clink-arg=--initial-memory={MEMORY_BYTES}");
+            (TARGET, vec![features, stack, memory])
+        }
         // `encode` makes components of all guests alike, not the linker of one.
-        Runtime::Std => (TARGET_STD, "--skip-wit-component".to_owned()),
+        Runtime::Std => {
+            let linker = "-Clink-arg=--skip-wit-component".to_owned();
+            (TARGET_STD, vec![linker])
+        }
     };
     let rustc = Rustc::ask(workspace)?;
     rustc.ensure_pinned(workspace)?;
@@ -49,7 +65,7 @@ pub fn core_module(workspace: &Path, guest: Guest) -> Result<Vec<u8>> {
             cargo.env_remove(name);
         }
     }
-    let flags = rustc.flags(workspace, &link_argument)?;
+    let flags = rustc.flags(workspace, flags)?;
     cargo.env("CARGO_ENCODED_RUSTFLAGS", flags);
 
     let status = cargo.status().context("start cargo")?;
@@ -112,9 +128,9 @@ impl Rustc {
         Ok(())
     }
 
-    /// The flags, in cargo's encoding. No path of this machine gets into the
-    /// bytes: of several that match, rustc takes the last.
-    fn flags(&self, workspace: &Path, link_argument: &str) -> Result<String> {
+    /// The flags, in cargo's encoding, with a guest's own. No path of this
+    /// machine gets into the bytes: of several that match, rustc takes the last.
+    fn flags(&self, workspace: &Path, own: Vec<String>) -> Result<String> {
         let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
         let library = self.sysroot.join("lib/rustlib/src/rust");
         Ok([
@@ -122,8 +138,10 @@ impl Rustc {
             remap(&cargo_home()?, "/cargo"),
             // What rustc itself writes where the library's source is absent.
             remap(&library, &format!("/rustc/{}", self.commit)),
-            format!("-Clink-arg={link_argument}"),
         ]
+        .into_iter()
+        .chain(own)
+        .collect::<Vec<_>>()
         .join("\u{1f}"))
     }
 }

@@ -15,7 +15,7 @@ const MINOR_AND_PATCH_MAX: u64 = 999;
 ///   is what the column holds.
 pub fn parse(version: &str) -> Result<i32, Reason> {
     let mut numbers = [0; 3];
-    let mut parts = version.split('.');
+    let mut parts = version.as_bytes().split(|byte| *byte == b'.');
     for (number, part) in numbers.iter_mut().zip(parts.by_ref()) {
         *number = parse_part(part)?;
     }
@@ -27,25 +27,22 @@ pub fn parse(version: &str) -> Result<i32, Reason> {
     if minor > MINOR_AND_PATCH_MAX || patch > MINOR_AND_PATCH_MAX {
         return Err(Reason::OutOfRange);
     }
-    let number = major
-        .saturating_mul(1_000_000)
-        .saturating_add(minor * 1_000 + patch);
-    i32::try_from(number).map_err(|_| Reason::OutOfRange)
+    i32::try_from(1_000_000 * major + 1_000 * minor + patch).map_err(|_| Reason::OutOfRange)
 }
 
-/// Reads one part. A number of more digits than 64 bits hold saturates: it is
-/// out of range for every part.
-fn parse_part(part: &str) -> Result<u64, Reason> {
+/// More than any part may be, and what a number of many digits is read as.
+const TOO_MUCH: u64 = 1_000_000;
+
+/// Reads one part.
+fn parse_part(part: &[u8]) -> Result<u64, Reason> {
     if part.is_empty() {
         return Err(Reason::Invalid);
     }
-    part.bytes().try_fold(0_u64, |number, byte| {
+    part.iter().try_fold(0_u64, |number, byte| {
         if !byte.is_ascii_digit() {
             return Err(Reason::Invalid);
         }
-        Ok(number
-            .saturating_mul(10)
-            .saturating_add(u64::from(byte - b'0')))
+        Ok((10 * number + u64::from(byte - b'0')).min(TOO_MUCH))
     })
 }
 

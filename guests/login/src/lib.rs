@@ -144,8 +144,9 @@ fn optional<'a>(
 }
 
 /// A text that PostgreSQL can store: `\u0000` is legal JSON and no legal text.
+/// JSON has it as an escape only, and a text with escapes is not borrowed.
 fn storable(text: Cow<'_, str>, field: Field) -> Result<Cow<'_, str>, Rejection> {
-    if text.contains('\0') {
+    if matches!(&text, Cow::Owned(text) if text.contains('\0')) {
         return Err(field.rejected(Reason::Invalid));
     }
     Ok(text)

@@ -20,21 +20,35 @@ pub fn masked_columns() -> Vec<Column> {
     ])
 }
 
-/// Judges a login: one row, in which `mask` has replaced the address and the
-/// device, in this order.
-pub fn masked(message: &Message, mask: impl FnOnce([&str; 2]) -> [String; 2]) -> Outcome {
-    match row(message, mask) {
-        Ok(row) => Outcome::Rows(Vec::from([row])),
-        Err(rejection) => Outcome::Reject(rejection),
-    }
+/// Judges logins: one row each, in which `mask` has replaced the address and
+/// the device. It is asked once for those of all good logins, in this order,
+/// and gives a text for each.
+pub fn masked(messages: &[Message], mask: impl FnOnce(&[&str]) -> Vec<String>) -> Vec<Outcome> {
+    let logins: Vec<Result<(Login, i32), Rejection>> = messages.iter().map(dated).collect();
+    let good = logins.iter().flatten();
+    let values: Vec<&str> = good
+        .flat_map(|(login, _)| [&*login.ip, &*login.device_id])
+        .collect();
+    let mut masks = mask(&values).into_iter();
+    // A text that is missing would be one that is not hidden, so it traps.
+    let mut masks = || [(); 2].map(|()| masks.next().expect("a text for each value"));
+    logins
+        .into_iter()
+        .map(|login| match login {
+            Ok((login, date)) => Outcome::Rows(Vec::from([row(login, date, masks())])),
+            Err(rejection) => Outcome::Reject(rejection),
+        })
+        .collect()
+}
+
+/// A login and the date on which it was sent.
+fn dated(message: &Message) -> Result<(Login<'_>, i32), Rejection> {
+    Ok((Login::parse(&message.body)?, sent_date(message.sent_ms)?))
 }
 
 /// The row of a login, its values in the order of the columns.
-fn row(message: &Message, mask: impl FnOnce([&str; 2]) -> [String; 2]) -> Result<Row, Rejection> {
-    let login = Login::parse(&message.body)?;
-    let create_date = sent_date(message.sent_ms)?;
-    let [masked_ip, masked_device_id] = mask([&login.ip, &login.device_id]);
-    Ok(Vec::from([
+fn row(login: Login, create_date: i32, [masked_ip, masked_device_id]: [String; 2]) -> Row {
+    Vec::from([
         Value::Text(login.user_id.into_owned()),
         Value::Text(login.device_type.into_owned()),
         Value::Text(masked_ip),
@@ -44,5 +58,5 @@ fn row(message: &Message, mask: impl FnOnce([&str; 2]) -> [String; 2]) -> Result
             .map_or(Value::Null, |locale| Value::Text(locale.into_owned())),
         Value::Integer(i64::from(login.app_version)),
         Value::Date(create_date),
-    ]))
+    ])
 }

@@ -73,9 +73,6 @@ impl<E: Exports> exports::etl::transform::policy::Guest for E {
         let Some(policy) = E::configured().0.get() else {
             panic!("transform before configure");
         };
-        messages
-            .iter()
-            .map(|message| policy.transform(message))
-            .collect()
+        policy.transform_all(&messages)
     }
 }

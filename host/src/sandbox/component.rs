@@ -215,6 +215,11 @@ impl Sandbox {
         self.guard.pointers()
     }
 
+    /// What looks into the rows that it gives.
+    pub fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
     /// The SHA-256 of its bytes.
     pub fn digest(&self) -> Digest {
         self.program.digest

@@ -10,9 +10,12 @@ use super::limits::{Limits, MEMORIES_MAX, TABLES_MAX};
 
 /// How often the epoch advances, and so how finely time limits are kept.
 pub(super) const EPOCH_TICK_MS: u64 = 5;
-/// What stays mapped of an instance's memory between two instances: about the
-/// hot pages of a small guest; resetting them costs less than faulting them in.
-const MEMORY_KEPT_BYTES: usize = 256 * 1024;
+/// What stays mapped of an instance's memory between two instances: what a
+/// large batch takes of a small guest; resetting the pages that were written to
+/// costs less than faulting them in.
+const MEMORY_KEPT_BYTES: usize = 1024 * 1024;
+/// The same of its tables, which have some hundred entries of 8 bytes.
+const TABLE_KEPT_BYTES: usize = 64 * 1024;
 /// An instance beside those at work: the one that judges a message again.
 const INSTANCES_SPARE: u32 = 1;
 
@@ -41,9 +44,14 @@ pub(super) fn engine(
         .total_memories(instances.saturating_mul(MEMORIES_MAX))
         .max_tables_per_component(TABLES_MAX)
         .total_tables(instances.saturating_mul(TABLES_MAX))
+        // Asynchronous calls and garbage collection are not used. By default
+        // there is room for a thousand, and a system call for each stack.
+        .total_stacks(0)
+        .total_gc_heaps(0)
         .table_elements(limits.table_elements_max)
         .max_memory_size(limits.memory_bytes_max)
         .linear_memory_keep_resident(MEMORY_KEPT_BYTES)
+        .table_keep_resident(TABLE_KEPT_BYTES)
         .pagemap_scan(Enabled::Auto);
 
     let mut config = Config::new();

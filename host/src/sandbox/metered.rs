@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use super::bindings::exports::etl::transform::policy as types;
 use super::component::{Conditions, Sandbox};
 use super::engine::Instructions;
 use super::judge::Instance;
@@ -22,7 +23,7 @@ use crate::verdict::{Reason, Verdict};
 /// and measured.
 pub struct MeteredSandbox(Sandbox);
 
-/// What it took to judge one message, from making the instance to its outcome;
+/// What it took to judge a message or a batch, from making the instance to its outcome;
 /// the leak guard is the host's own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
@@ -74,22 +75,12 @@ impl MeteredSandbox {
 
     /// Gives a message its verdict, and says what that took.
     pub fn judge(&self, message: &Message) -> (Verdict, Usage) {
-        let began = Instant::now();
-        let mut instance = match Instance::fresh(&self.0.program, self.limits().message_ms_max) {
-            Ok(instance) => instance,
-            Err(fault) => {
-                let reason = Reason::from(fault);
-                return (Verdict::Reject(reason.into()), Usage::default());
-            }
-        };
-        let outcomes = instance.judge(&self.0, std::slice::from_ref(message));
-        let time = began.elapsed();
+        let alone = std::slice::from_ref(message);
+        let (outcomes, usage) = self.run(alone, self.limits().message_ms_max);
         let outcome = outcomes.and_then(|mut outcomes| match outcomes.pop() {
             Some(outcome) => Ok(outcome),
             None => Err(Reason::BrokenInterface),
         });
-        let size = outcome.as_ref().map_or(Size::default(), outcome_size);
-        let usage = self.usage(&instance, time, size);
         let verdict = match outcome {
             Ok(outcome) => {
                 let mut inspector = self.0.guard.inspector();
@@ -98,6 +89,37 @@ impl MeteredSandbox {
             Err(reason) => Verdict::Reject(reason.into()),
         };
         (verdict, usage)
+    }
+
+    /// What a batch takes in one instance; its rows and bytes are those of all
+    /// messages.
+    ///
+    /// # Errors
+    /// Why the batch's messages would be judged again, each alone.
+    pub fn measure_batch(&self, messages: &[Message]) -> Result<Usage, Reason> {
+        let (outcomes, usage) = self.run(messages, self.limits().batch_ms_max);
+        outcomes.map(|_| usage)
+    }
+
+    fn run(
+        &self,
+        messages: &[Message],
+        ms_max: u64,
+    ) -> (Result<Vec<types::Outcome>, Reason>, Usage) {
+        let began = Instant::now();
+        let mut instance = match Instance::fresh(&self.0.program, ms_max) {
+            Ok(instance) => instance,
+            Err(fault) => return (Err(fault.into()), Usage::default()),
+        };
+        let outcomes = instance.judge(&self.0, messages);
+        let time = began.elapsed();
+        let mut size = Size::default();
+        for outcome in outcomes.iter().flatten().map(outcome_size) {
+            size.rows += outcome.rows;
+            size.bytes += outcome.bytes;
+        }
+        let usage = self.usage(&instance, time, size);
+        (outcomes, usage)
     }
 
     fn usage(&self, instance: &Instance, time: Duration, size: Size) -> Usage {
@@ -117,6 +139,19 @@ impl MeteredSandbox {
 }
 
 impl Usage {
+    /// The larger of each.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self {
+            instructions: self.instructions.max(other.instructions),
+            memory_bytes: self.memory_bytes.max(other.memory_bytes),
+            table_elements: self.table_elements.max(other.table_elements),
+            time: self.time.max(other.time),
+            rows: self.rows.max(other.rows),
+            result_bytes: self.result_bytes.max(other.result_bytes),
+        }
+    }
+
     /// How much of each limit was used.
     pub fn shares(&self, limits: &Limits) -> [Share; 6] {
         let share = |name, unit, used: usize, max: usize| Share {
@@ -262,6 +297,23 @@ mod tests {
         }
         let (reason, usage) = judge(&sandbox, "skip", 0);
         assert_eq!((reason, usage.rows, usage.result_bytes), (None, 0, 0));
+    }
+
+    #[test]
+    fn a_batch_is_measured_in_one_instance() {
+        let sandbox = misbehave(patient());
+        let body = r#"{"do":"give-rows","amount":"3","user_id":"user"}"#;
+        let one = sandbox.judge(&message(body)).1;
+        let two = sandbox.measure_batch(&[message(body), message(body)]);
+        let two = two.unwrap();
+        assert_eq!((two.rows, two.result_bytes), (6, 2 * one.result_bytes));
+        // The second has no instance to make.
+        assert!(two.instructions > one.instructions);
+        assert!(two.instructions < 2 * one.instructions);
+        assert_eq!(one.max(two).rows, 6);
+        let broken = message(r#"{"do":"trap","user_id":"user"}"#);
+        let fault = sandbox.measure_batch(&[message(body), broken]);
+        assert_eq!(fault, Err(Reason::Trap));
     }
 
     #[test]

@@ -30,7 +30,7 @@ mod fuzz;
 pub use cache::Cache;
 pub use component::{Conditions, Digest, Sandbox};
 pub use description::{Description, Field, Parameter};
-pub use guard::Pointer;
+pub use guard::{Guard, Inspector, Pointer};
 pub(crate) use hex::bytes_of;
 pub use keys::{KEY_BYTES_MIN, Keys};
 pub use limits::{

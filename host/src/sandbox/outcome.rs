@@ -99,14 +99,22 @@ fn checked_row(row: Vec<types::Value>, columns: &[Column]) -> Result<Row, Reject
     if row.len() != columns.len() {
         return Err(Reason::BrokenInterface.into());
     }
-    let pairs = row.into_iter().zip(columns);
-    pairs
-        .map(|(value, column)| checked_value(value, column))
-        .collect()
+    let row: Row = row.into_iter().map(value).collect();
+    match row
+        .iter()
+        .zip(columns)
+        .find(|(value, column)| !fits(value, column))
+    {
+        None => Ok(row),
+        Some((_, column)) => Err(Rejection {
+            reason: Reason::BrokenInterface,
+            field: Some(column.name.clone()),
+        }),
+    }
 }
 
-fn checked_value(value: types::Value, column: &Column) -> Result<Value, Rejection> {
-    let value = match value {
+fn value(value: types::Value) -> Value {
+    match value {
         types::Value::Null => Value::Null,
         types::Value::Boolean(value) => Value::Boolean(value),
         types::Value::Integer(value) => Value::Integer(value),
@@ -116,19 +124,16 @@ fn checked_value(value: types::Value, column: &Column) -> Result<Value, Rejectio
         types::Value::Date(value) => Value::Date(value),
         types::Value::Timestamp(value) => Value::Timestamp(value),
         types::Value::Json(value) => Value::Json(value),
-    };
-    let fits = match value.value_type() {
+    }
+}
+
+fn fits(value: &Value, column: &Column) -> bool {
+    let typed = match value.value_type() {
         None => column.nullable,
         Some(value_type) => value_type == column.value_type,
     };
-    let storable = !matches!(&value, Value::Text(text) if text.contains('\0'));
-    if fits && storable {
-        return Ok(value);
-    }
-    Err(Rejection {
-        reason: Reason::BrokenInterface,
-        field: Some(column.name.clone()),
-    })
+    let storable = !matches!(value, Value::Text(text) if text.contains('\0'));
+    typed && storable
 }
 
 #[cfg(test)]

@@ -201,9 +201,9 @@ pub(super) fn in_base64<T>(
     quarry: Quarry,
     mut show: impl FnMut(&[u8]) -> Option<T>,
 ) -> Option<T> {
-    let is_digit = |c: &u8| digit(&BASE64, *c) != NONE;
+    let is_digit = |c: &u8| c.is_ascii_alphanumeric() | matches!(*c, b'+' | b'-' | b'/' | b'_');
     let of_digits;
-    let text = match form::is_stripped(text) || text.iter().all(is_digit) {
+    let text = match form::is_stripped(text) || form::all(text, is_digit) {
         true => text,
         false => {
             of_digits = text.iter().copied().filter(is_digit).collect::<Vec<u8>>();

@@ -24,18 +24,21 @@ pub(super) struct Sensitive<'a> {
 #[derive(Debug, PartialEq)]
 pub(super) struct Unreadable;
 
-/// Adds the values at the pointers to `found`.
+/// Adds the values at the pointers to `found`; `reached` is a buffer.
 pub(super) fn extract<'a>(
     body: &'a str,
     pointers: &[Pointer],
+    reached: &mut Vec<usize>,
     found: &mut Vec<Sensitive<'a>>,
 ) -> Result<(), Unreadable> {
     // Skips values with a loop, not by recursion: no depth is too much.
     serde_json::from_str::<IgnoredAny>(body).map_err(|_| Unreadable)?;
+    reached.clear();
+    reached.resize(pointers.len(), 0);
     let mut walk = Walk {
         tokens: Tokens::of(body),
         pointers,
-        reached: vec![0; pointers.len()],
+        reached,
         found,
     };
     walk.value(0);
@@ -47,7 +50,7 @@ struct Walk<'a, 'w> {
     tokens: Tokens<'a>,
     pointers: &'w [Pointer],
     /// How many of each pointer's first steps lead to where the walk is.
-    reached: Vec<usize>,
+    reached: &'w mut Vec<usize>,
     found: &'w mut Vec<Sensitive<'a>>,
 }
 
@@ -90,7 +93,7 @@ impl<'a> Walk<'a, '_> {
 
     /// Goes from a container at `depth` to one of its members or elements.
     fn step(&mut self, depth: usize, name: &str) {
-        for (pointer, reached) in self.pointers.iter().zip(&mut self.reached) {
+        for (pointer, reached) in self.pointers.iter().zip(self.reached.iter_mut()) {
             if *reached >= depth {
                 let leads = pointer.steps().get(depth).is_some_and(|step| step == name);
                 *reached = depth + usize::from(leads);
@@ -142,7 +145,7 @@ mod tests {
             .map(|text| Pointer::parse(text).unwrap())
             .collect();
         let mut found = Vec::new();
-        extract(body, &pointers, &mut found).unwrap();
+        extract(body, &pointers, &mut Vec::new(), &mut found).unwrap();
         found
             .into_iter()
             .map(|value| (value.field, value.text.into_owned()))
@@ -212,7 +215,7 @@ mod tests {
     #[test]
     fn what_is_no_json_cannot_be_read() {
         for body in ["", "words", r#"{"ip":"a""#, r#"{"ip":"a"} and more"#] {
-            let found = extract(body, &[], &mut Vec::new());
+            let found = extract(body, &[], &mut Vec::new(), &mut Vec::new());
             assert_eq!(found, Err(Unreadable), "{body}");
         }
     }

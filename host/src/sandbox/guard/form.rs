@@ -11,10 +11,16 @@ const CHUNK_BYTES: usize = 64;
 /// Whether these bytes are their own stripped form, as hashes in lower-case
 /// hexadecimal are.
 pub(super) fn is_stripped(bytes: &[u8]) -> bool {
-    let stripped = |byte: &u8| byte.is_ascii_digit() | byte.is_ascii_lowercase();
+    all(bytes, |byte| {
+        byte.is_ascii_digit() | byte.is_ascii_lowercase()
+    })
+}
+
+/// Whether it holds for all bytes, which is asked without a branch.
+pub(super) fn all(bytes: &[u8], holds: impl Fn(&u8) -> bool) -> bool {
     bytes
         .chunks(CHUNK_BYTES)
-        .all(|chunk| chunk.iter().fold(true, |all, byte| all & stripped(byte)))
+        .all(|chunk| chunk.iter().fold(true, |all, byte| all & holds(byte)))
 }
 
 /// Puts the stripped form into `form`.

@@ -22,6 +22,8 @@ mod sieve;
 mod tests;
 mod typed;
 
+use std::mem;
+
 use disguise::{Others, Quarry};
 use extract::Sensitive;
 use json::{Token, Tokens};
@@ -50,7 +52,7 @@ const LAYERS_MAX: usize = 2;
 const VALUES_MAX: usize = 1_000;
 
 /// What is guarded.
-pub(super) struct Guard {
+pub struct Guard {
     pointers: Vec<Pointer>,
 }
 
@@ -72,10 +74,11 @@ impl Guard {
     }
 
     /// Makes ready to inspect the rows of several messages.
-    pub(super) fn inspector<'m>(&self) -> Inspector<'_, 'm> {
+    pub fn inspector<'m>(&self) -> Inspector<'_, 'm> {
         Inspector {
             pointers: &self.pointers,
             values: Vec::new(),
+            reached: Vec::new(),
             stripped: Needles::new(),
             written: Needles::new(),
             short: Short::default(),
@@ -86,9 +89,11 @@ impl Guard {
 }
 
 /// Looks into the rows of messages, one after the other.
-pub(super) struct Inspector<'g, 'm> {
+pub struct Inspector<'g, 'm> {
     pointers: &'g [Pointer],
     values: Vec<Sensitive<'m>>,
+    /// A buffer of the walk to them.
+    reached: Vec<usize>,
     /// What is looked for as a part of stripped texts, in both directions.
     stripped: Needles,
     /// What is looked for as a part of written texts, in both directions.
@@ -97,24 +102,34 @@ pub(super) struct Inspector<'g, 'm> {
     short: Short,
     /// The bytes in all values that are not printable ASCII.
     others: Others,
-    /// Buffers.
-    forms: [Vec<u8>; 2],
+    /// Buffers: for a value and its reverse, and for the forms of a text and of
+    /// what comes out of it.
+    forms: Forms,
 }
+
+type Forms = [Vec<u8>; LAYERS_MAX + 1];
 
 impl<'m> Inspector<'_, 'm> {
     /// Refuses rows that hold a raw value of their message's sensitive fields.
-    /// The rejection names the field.
-    pub(super) fn inspect(&mut self, body: &'m str, rows: &[Row]) -> Result<(), Rejection> {
+    ///
+    /// # Errors
+    /// `leak`, with the field. Without one, nobody can tell: the body is no
+    /// JSON, or has more sensitive values than are looked for.
+    pub fn inspect(&mut self, body: &'m str, rows: &[Row]) -> Result<(), Rejection> {
         if self.pointers.is_empty() {
             return Ok(());
         }
         self.values.clear();
-        let extracted = extract::extract(body, self.pointers, &mut self.values);
+        let extracted = extract::extract(body, self.pointers, &mut self.reached, &mut self.values);
         if extracted.is_err() || self.values.len() > VALUES_MAX {
             return Err(Reason::Leak.into());
         }
         self.sharpen();
-        match rows.iter().flatten().find_map(|value| self.leak(value)) {
+        let mut forms = mem::take(&mut self.forms);
+        let mut values = rows.iter().flatten();
+        let leak = values.find_map(|value| self.leak(value, &mut forms));
+        self.forms = forms;
+        match leak {
             None => Ok(()),
             Some(field) => Err(Rejection {
                 reason: Reason::Leak,
@@ -129,7 +144,7 @@ impl<'m> Inspector<'_, 'm> {
         self.written.clear();
         self.short.clear();
         self.others = Others::default();
-        let [form, reversed] = &mut self.forms;
+        let [form, reversed, ..] = &mut self.forms;
         for Sensitive { field, text } in &self.values {
             self.others.add(text);
             form::strip(text.as_bytes(), form);
@@ -159,18 +174,18 @@ impl<'m> Inspector<'_, 'm> {
     }
 
     /// The field whose value stands in the given one.
-    fn leak(&self, value: &Value) -> Option<usize> {
+    fn leak(&self, value: &Value, forms: &mut Forms) -> Option<usize> {
         match value {
             Value::Null | Value::Boolean(_) => None,
             Value::Integer(integer) => self.whole(|text| typed::is_integer(text, *integer)),
             Value::Float(float) => self.whole(|text| typed::is_float(text, *float)),
             Value::Date(days) => self.whole(|text| typed::is_day(text, *days)),
             Value::Timestamp(micros) => self.whole(|text| typed::is_moment(text, *micros)),
-            Value::Text(text) => self.text(text.as_bytes(), 0),
-            Value::Bytes(bytes) => self.text(bytes, 0),
+            Value::Text(text) => self.text(text.as_bytes(), forms),
+            Value::Bytes(bytes) => self.text(bytes, forms),
             Value::Json(json) => self
-                .text(json.as_bytes(), 0)
-                .or_else(|| Tokens::of(json).find_map(|token| self.token(token))),
+                .text(json.as_bytes(), forms)
+                .or_else(|| Tokens::of(json).find_map(|token| self.token(token, forms))),
         }
     }
 
@@ -180,10 +195,10 @@ impl<'m> Inspector<'_, 'm> {
     }
 
     /// A part of a JSON text, on its own: what is compared whole is one here.
-    fn token(&self, token: Token) -> Option<usize> {
+    fn token(&self, token: Token, forms: &mut Forms) -> Option<usize> {
         match token {
-            Token::Name(text) | Token::Text(text) => self.text(text.text().as_bytes(), 0),
-            Token::Bare(number) => self.text(number.as_bytes(), 0).or_else(|| {
+            Token::Name(text) | Token::Text(text) => self.text(text.text().as_bytes(), forms),
+            Token::Bare(number) => self.text(number.as_bytes(), forms).or_else(|| {
                 let number = number.parse().ok()?;
                 self.whole(|text| typed::is_float(text, number))
             }),
@@ -192,16 +207,17 @@ impl<'m> Inspector<'_, 'm> {
     }
 
     /// Looks into a text, and into what comes out of it when a disguise is
-    /// undone; `layer` disguises have been.
-    fn text(&self, text: &[u8], layer: usize) -> Option<usize> {
+    /// undone, for which there has to be a buffer.
+    fn text(&self, text: &[u8], forms: &mut [Vec<u8>]) -> Option<usize> {
         let part_bytes_min = self.stripped.bytes_min().min(self.written.bytes_min());
         if text.len() < part_bytes_min && self.short.is_empty() {
             return None;
         }
-        let mut form = Vec::new();
+        let decoded = forms.len() <= LAYERS_MAX;
+        let (form, forms) = forms.split_first_mut()?;
         if !self.written.is_empty() {
-            form::lower(text, &mut form);
-            if let Some(field) = self.written.find(&form) {
+            form::lower(text, form);
+            if let Some(field) = self.written.find(form) {
                 return Some(field);
             }
         }
@@ -209,17 +225,17 @@ impl<'m> Inspector<'_, 'm> {
         let stripped = match is_stripped {
             true => text,
             false => {
-                form::strip(text, &mut form);
-                &form
+                form::strip(text, form);
+                form
             }
         };
         let found = self.stripped.find(stripped);
-        let found = found.or_else(|| self.short.find(text, stripped, layer > 0));
-        if found.is_some() || layer == LAYERS_MAX {
+        let found = found.or_else(|| self.short.find(text, stripped, decoded));
+        if found.is_some() || forms.is_empty() {
             return found;
         }
 
-        let deeper = |plain: &[u8]| self.text(plain, layer + 1);
+        let mut deeper = |plain: &[u8]| self.text(plain, forms);
         let plain = match is_stripped {
             true => None,
             false => disguise::unescaped(text),
@@ -231,7 +247,7 @@ impl<'m> Inspector<'_, 'm> {
             bytes_min: part_bytes_min.min(self.short.disguised_bytes_min(text)),
             others: self.others,
         };
-        disguise::in_hex(text, stripped, quarry, deeper)
-            .or_else(|| disguise::in_base64(text, quarry, deeper))
+        disguise::in_hex(text, stripped, quarry, &mut deeper)
+            .or_else(|| disguise::in_base64(text, quarry, &mut deeper))
     }
 }
