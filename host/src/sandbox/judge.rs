@@ -75,7 +75,7 @@ pub(super) struct Instance {
 
 impl Instance {
     pub(super) fn fresh(program: &Program, ms_max: u64) -> Result<Self, NoStart> {
-        let mut store = Store::new(&program.engine, Meter::new(&program.limits));
+        let mut store = Store::new(&program.engine, Meter::new(&program.limits, ms_max));
         store.limiter(|meter| meter);
         store.set_max_component_handles(HANDLES_MAX);
         store.set_epoch_deadline(ticks(ms_max));

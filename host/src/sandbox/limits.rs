@@ -1,5 +1,7 @@
 //! What a component may use, each bound with its unit last, and what it does use.
 
+use std::time::{Duration, Instant};
+
 use wasmtime::ResourceLimiter;
 
 /// The bounds of one sandbox, set by the operator.
@@ -133,13 +135,17 @@ pub enum Isolation {
 /// not tell.
 #[derive(Debug)]
 pub(super) struct Meter {
+    /// The end of its time, for what the host does on its behalf: an epoch
+    /// interrupts the guest's own code only.
+    pub(super) deadline: Instant,
     pub(super) memory_bytes: Gauge,
     pub(super) table_elements: Gauge,
 }
 
 impl Meter {
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &Limits, ms_max: u64) -> Self {
         Self {
+            deadline: Instant::now() + Duration::from_millis(ms_max),
             memory_bytes: Gauge::new(limits.memory_bytes_max),
             table_elements: Gauge::new(limits.table_elements_max),
         }
@@ -291,7 +297,7 @@ mod tests {
             };
             let engine = Engine::default();
             let module = wasmtime::Module::new(&engine, module()).unwrap();
-            let mut store = Store::new(&engine, Meter::new(&limits));
+            let mut store = Store::new(&engine, Meter::new(&limits, limits.message_ms_max));
             store.limiter(|meter| meter);
             let instance = Instance::new(&mut store, &module, &[]).unwrap();
             Self { store, instance }

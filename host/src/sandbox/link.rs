@@ -3,10 +3,11 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
+use wasmtime::{Engine, StoreContextMut, Trap};
 
 use super::bindings::TransformPre;
 use super::component::told;
@@ -22,6 +23,9 @@ const HMAC_SHA256: &str = "hmac-sha256";
 /// A component may import a million interfaces, by names of 100,000 bytes.
 const NAMES_SHOWN_MAX: usize = 20;
 const NAME_CHARS_SHOWN_MAX: usize = 100;
+/// Hashes between two looks at the clock: a look costs a tenth of a hash, and so
+/// many take some 20 microseconds.
+const HASHES_PER_LOOK: usize = 64;
 /// What an empty WASI is, in words.
 const EMPTY_WASI: &str = "no file, variable, argument or socket; output is dropped; clocks and \
                           randomness are fixed";
@@ -173,12 +177,24 @@ fn cut(name: &str) -> String {
 
 fn grant_keyed_hash(linker: &mut Linker<Meter>, keys: &Arc<Keys>) -> wasmtime::Result<()> {
     let keys = Arc::clone(keys);
-    linker
-        .instance(KEYED_HASH)?
-        .func_wrap(HMAC_SHA256, move |_, (values,): (Vec<Vec<u8>>,)| {
-            let hashes: Vec<Vec<u8>> = values.iter().map(|value| keys.hash(value)).collect();
-            Ok((hashes,))
-        })
+    linker.instance(KEYED_HASH)?.func_wrap(
+        HMAC_SHA256,
+        move |store: StoreContextMut<'_, Meter>, (values,): (Vec<Vec<u8>>,)| {
+            Ok((hashes(&keys, &values, store.data().deadline)?,))
+        },
+    )
+}
+
+/// The hashes, unless the guest's time ends: it may ask for millions at once.
+fn hashes(keys: &Keys, values: &[Vec<u8>], deadline: Instant) -> wasmtime::Result<Vec<Vec<u8>>> {
+    let mut hashes = Vec::with_capacity(values.len());
+    for values in values.chunks(HASHES_PER_LOOK) {
+        if Instant::now() > deadline {
+            return Err(Trap::Interrupt.into());
+        }
+        hashes.extend(values.iter().map(|value| keys.hash(value)));
+    }
+    Ok(hashes)
 }
 
 fn ensure_interface(engine: &Engine, component: &Component) -> Result<()> {
@@ -197,5 +213,23 @@ fn ensure_interface(engine: &Engine, component: &Component) -> Result<()> {
             "it does not export {INTERFACE}: it is a component of another world; build it against \
              wit/transform.wit, world `transform`"
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn hashes_end_with_the_time_of_who_asked_for_them() {
+        let keys = Keys::parse(&format!("invented:{}", "07".repeat(32))).unwrap();
+        let values = vec![Vec::new(); 3 * HASHES_PER_LOOK];
+        let now = Instant::now();
+        let in_time = hashes(&keys, &values, now + Duration::from_secs(600)).unwrap();
+        assert_eq!(in_time, vec![keys.hash(b""); values.len()]);
+        let late = hashes(&keys, &values, now).unwrap_err();
+        assert_eq!(late.downcast_ref::<Trap>(), Some(&Trap::Interrupt));
     }
 }
