@@ -247,9 +247,9 @@ fn limits() {
     let batch = metered.measure_batch(&messages);
     let batch = batch.unwrap_or_else(|reason| panic!("a good batch is {reason}"));
     println!(
-        "and they all in one instance\n    time {} of {} ms\n    memory {} of {} bytes",
-        batch.time.as_millis(),
-        limits.batch_ms_max,
+        "and they all in one instance\n    time {} of {} µs\n    memory {} of {} bytes",
+        batch.time.as_micros(),
+        limits.batch_ms_max * 1_000,
         batch.memory_bytes,
         limits.memory_bytes_max,
     );

@@ -34,10 +34,14 @@ fn main() {
         "swaps", "RSS KiB", "address MiB", "threads", "ms a swap"
     );
     let mut running = start();
+    let mut latencies = Latencies::default();
     let began = Instant::now();
     for swap in 1..=SWAPS {
+        let old = runtime.block_on(judge(&running, messages.clone()));
         let next = start();
-        runtime.block_on(judge(&next, messages.clone()));
+        let first = runtime.block_on(judge(&next, messages.clone()));
+        latencies.old.push(old);
+        latencies.first.push(first);
         running = next;
         if LINES.contains(&swap) {
             println!(
@@ -50,6 +54,7 @@ fn main() {
         }
     }
     drop(running);
+    latencies.print();
     let patience = Instant::now();
     while status("Threads:") > threads_before {
         assert!(
@@ -65,9 +70,34 @@ fn start() -> SandboxThreads {
     SandboxThreads::start(Arc::new(sandbox), THREADS).expect("start the threads")
 }
 
-async fn judge(threads: &SandboxThreads, messages: Vec<Message>) {
+async fn judge(threads: &SandboxThreads, messages: Vec<Message>) -> Duration {
+    let began = Instant::now();
     let judged = threads.judge(messages).await;
     assert!(matches!(judged.verdicts[..], [Verdict::Rows(_)]));
+    began.elapsed()
+}
+
+/// How long a message waited for its verdict: one of the old component, and
+/// the first of its successor, which is loaded while the old one goes on.
+#[derive(Default)]
+struct Latencies {
+    old: Vec<Duration>,
+    first: Vec<Duration>,
+}
+
+impl Latencies {
+    fn print(self) {
+        for (whose, mut latencies) in [("old", self.old), ("successor", self.first)] {
+            latencies.sort_unstable();
+            let us = |percent: usize| latencies[(latencies.len() - 1) * percent / 100].as_micros();
+            println!(
+                "a message of the {whose}: {} us at p50, {} at p99, {} at most",
+                us(50),
+                us(99),
+                us(100)
+            );
+        }
+    }
 }
 
 /// A number of this process, as Linux tells it.
