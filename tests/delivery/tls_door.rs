@@ -108,22 +108,29 @@ fn requests(
 ) -> io::Result<()> {
     let mut chunk = [0; CHUNK_BYTES];
     let mut plain = Vec::new();
+    // The first request may have come along with the end of the handshake.
+    let mut sealed: &[u8] = &[];
     loop {
-        let length = client.read(&mut chunk)?;
-        let mut sealed = &chunk[..length];
-        if sealed.is_empty() {
-            return Ok(());
-        }
-        let mut tls = lock(tls);
-        while !sealed.is_empty() {
-            tls.read_tls(&mut sealed)?;
-            tls.process_new_packets().map_err(io::Error::other)?;
-            plain.clear();
-            match tls.reader().read_to_end(&mut plain) {
-                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
-                _ => server.write_all(&plain)?,
+        {
+            let mut tls = lock(tls);
+            loop {
+                plain.clear();
+                match tls.reader().read_to_end(&mut plain) {
+                    Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+                    _ => server.write_all(&plain)?,
+                }
+                if sealed.is_empty() {
+                    break;
+                }
+                tls.read_tls(&mut sealed)?;
+                tls.process_new_packets().map_err(io::Error::other)?;
             }
         }
+        let length = client.read(&mut chunk)?;
+        if length == 0 {
+            return Ok(());
+        }
+        sealed = &chunk[..length];
     }
 }
 
