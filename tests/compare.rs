@@ -383,9 +383,9 @@ fn a_browser_shows_the_page_without_a_script_a_request_or_a_complaint() {
 
     let seen = browser.ask(&page, 1280, &[]);
     for words in [
-        "The result is another one for 13 of 14 (92.9 %) of the messages.",
+        "The result changes for 13 of 14 messages (92.9 %).",
         "1 message that the old component accepts would be refused.",
-        "The column masked_ip changes in 12 of 12 (all) of the messages stored by both.",
+        "The column masked_ip changes in 12 of 12 messages (all) that both store.",
         "a value makes no sense to it",
         "This page shows no values",
     ] {

@@ -104,10 +104,7 @@ style-src 'sha256-{style_digest}'; base-uri 'none'; form-action 'none'\">
         let verdict = match self.changed() {
             0 => "The result is the same for every message, in everything that both write."
                 .to_owned(),
-            changed => format!(
-                "The result is another one for {} of the messages.",
-                share(changed, self.messages)
-            ),
+            changed => format!("The result changes for {}.", share(changed, self.messages)),
         };
         writeln!(page, "<p class=\"verdict\"><strong>{verdict}</strong></p>")?;
         let (alarms, notes) = (self.alarms(), self.notes());
@@ -188,7 +185,7 @@ style-src 'sha256-{style_digest}'; base-uri 'none'; form-action 'none'\">
         notes.extend(changed.clone().take(COLUMNS_NAMED_MAX).map(|column| {
             let share = share(column.changed, column.compared);
             format!(
-                "The column {} changes in {share} of the messages stored by both.",
+                "The column {} changes in {share} that both store.",
                 column.column
             )
         }));
@@ -223,7 +220,7 @@ style-src 'sha256-{style_digest}'; base-uri 'none'; form-action 'none'\">
             "The two components. Whoever has the files can check the fingerprints: sha256sum \
              prints them.",
             &[
-                "",
+                "Component",
                 "Name",
                 "Version",
                 "Protected fields",
@@ -246,7 +243,7 @@ style-src 'sha256-{style_digest}'; base-uri 'none'; form-action 'none'\">
             writeln!(
                 page,
                 "<tr><th scope=\"row\">{who}</th><td>{}</td><td>{}</td><td>{}</td>\
-                 <td><code>{sha256}</code></td><td>{}</td></tr>",
+                 <td class=\"digest\"><code>{sha256}</code></td><td>{}</td></tr>",
                 Escaped(name),
                 Escaped(version),
                 Escaped(sensitive),
@@ -262,7 +259,7 @@ style-src 'sha256-{style_digest}'; base-uri 'none'; form-action 'none'\">
         for input in &self.inputs {
             writeln!(
                 page,
-                "<tr><td>{}</td><td>{}</td><td><code>{}</code></td></tr>",
+                "<tr><td>{}</td><td>{}</td><td class=\"digest\"><code>{}</code></td></tr>",
                 shown(&input.file),
                 input.messages,
                 input.sha256

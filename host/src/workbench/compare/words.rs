@@ -23,8 +23,8 @@ pub(super) fn meaning(reason: &Reason) -> &'static str {
     }
 }
 
-/// A part of a whole, as people say it: `3 of 40 (7.5 %)`. What is neither
-/// nothing nor all is never rounded to it.
+/// A part of a whole, as people say it: `3 of 40 messages (7.5 %)`. What is
+/// neither nothing nor all is never rounded to it.
 pub(super) fn share(part: u64, whole: u64) -> String {
     if whole == 0 {
         return "none to compare".to_owned();
@@ -37,7 +37,7 @@ pub(super) fn share(part: u64, whole: u64) -> String {
         _ if percent > 99.9 => "over 99.9 %".to_owned(),
         _ => format!("{percent:.1} %"),
     };
-    format!("{part} of {whole} ({percent})")
+    format!("{part} of {} ({percent})", messages(whole))
 }
 
 /// So many messages.
@@ -56,11 +56,12 @@ mod tests {
     fn a_share_is_nothing_or_all_only_where_it_is() {
         for (part, whole, words) in [
             (0, 0, "none to compare"),
-            (0, 7, "0 of 7 (none)"),
-            (7, 7, "7 of 7 (all)"),
-            (3, 40, "3 of 40 (7.5 %)"),
-            (1, 100_000, "1 of 100000 (under 0.1 %)"),
-            (99_999, 100_000, "99999 of 100000 (over 99.9 %)"),
+            (0, 7, "0 of 7 messages (none)"),
+            (1, 1, "1 of 1 message (all)"),
+            (7, 7, "7 of 7 messages (all)"),
+            (3, 40, "3 of 40 messages (7.5 %)"),
+            (1, 100_000, "1 of 100000 messages (under 0.1 %)"),
+            (99_999, 100_000, "99999 of 100000 messages (over 99.9 %)"),
         ] {
             assert_eq!(share(part, whole), words);
         }
