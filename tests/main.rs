@@ -6,6 +6,7 @@
 mod cache;
 mod cases;
 mod check;
+mod compare;
 mod components;
 mod delivery;
 mod demo;
@@ -19,6 +20,7 @@ mod operator;
 mod privacy;
 mod redelivery;
 mod rejected;
+mod replay;
 mod services;
 mod shutdown;
 mod structure;

@@ -18,7 +18,7 @@ use crate::queue::QueueSettings;
 use crate::sandbox::{
     self, Cache, Capabilities, Conditions, Digest, Isolation, Keys, Limits, Pointer,
 };
-use crate::workbench::Test;
+use crate::workbench::{CompareArgs, ReplayArgs, Test};
 
 /// Loads SQS messages into PostgreSQL through a sandboxed transform component.
 ///
@@ -55,6 +55,12 @@ pub enum Command {
     /// Try a component on cases, in the sandbox and under the limits of a run,
     /// and check what holds of every message.
     Test(Box<TestArgs>),
+    /// Compare two components on the same messages: which columns of how many
+    /// change, and what is newly refused or accepted.
+    Compare(Box<CompareArgs>),
+    /// Judge what a dead-letter queue holds by another component, without
+    /// touching it; with --send, send back what would now be accepted.
+    Replay(Box<ReplayArgs>),
     /// Print the keyed hashes of values, which are read from standard input, a
     /// line each: the id of each key, and the hash that hmac_mask stores under
     /// it. So somebody's rows are found, before a rotation and after it.
@@ -264,7 +270,7 @@ pub struct RunArgs {
 
 /// How a component is run, whatever for.
 #[derive(Debug, Args)]
-struct ComponentArgs {
+pub(crate) struct ComponentArgs {
     /// A parameter of the component; the variable holds one a line.
     #[arg(
         long = "param",
@@ -309,7 +315,7 @@ impl ComponentArgs {
     ///
     /// # Errors
     /// The keys cannot be read, or the cache cannot be used (78).
-    fn conditions(&self, digests: Vec<Digest>) -> Result<Conditions, Failure> {
+    pub(crate) fn conditions(&self, digests: Vec<Digest>) -> Result<Conditions, Failure> {
         Ok(Conditions {
             parameters: self.parameters.clone(),
             digests,
@@ -679,7 +685,7 @@ fn database(url: Option<String>, statement_secs_max: u64) -> Result<Database, Fa
     Database::new(settings, statement_secs_max).ends_as(Kind::Configuration)
 }
 
-fn parameter(text: &str) -> Result<(String, String), String> {
+pub(crate) fn parameter(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("expected NAME=VALUE".into()),

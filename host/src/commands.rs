@@ -8,7 +8,7 @@ use anyhow::Context;
 use indicatif::ProgressBar;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::admin::{self, Health, Probe, healthcheck};
+use crate::admin::{self, Probe, healthcheck};
 use crate::cli::{Cli, Command, Output, RunArgs, TestArgs};
 use crate::event::Event;
 use crate::exit::{Ends, Failure, Kind};
@@ -17,6 +17,7 @@ use crate::sandbox::Keys;
 use crate::shutdown::{StopSwitch, shutdown};
 use crate::summary::{Counts, Summary};
 use crate::telemetry::Telemetry;
+use crate::workbench::{CompareArgs, ReplayArgs};
 
 /// Between two updates of the progress line.
 const PROGRESS_MS: u64 = 100;
@@ -41,6 +42,8 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
             ))
         }
         Some(Command::Test(asked)) => test(*asked),
+        Some(Command::Compare(asked)) => compare(*asked),
+        Some(Command::Replay(asked)) => replay(*asked),
         Some(Command::Ddl(ddl)) => print(&ddl.statements()?),
         Some(Command::KeyedHash(asked)) => keyed_hashes(&asked.keys()?),
         #[cfg(feature = "demo")]
@@ -84,6 +87,36 @@ fn test(asked: TestArgs) -> Result<(), Failure> {
     report.failure().map_or(Ok(()), Err)
 }
 
+/// Compares two components, and prints what changes.
+fn compare(asked: CompareArgs) -> Result<(), Failure> {
+    let output = asked.output;
+    let report = asked.run()?;
+    match output {
+        Output::Text => print(&report.text()),
+        Output::Json => print_json(&report),
+    }
+}
+
+/// Judges dead letters, sends them back where that is asked for, and prints
+/// what became of them.
+fn replay(asked: ReplayArgs) -> Result<(), Failure> {
+    let output = asked.output;
+    let replay = asked.replay()?;
+    let runtime = tokio::runtime::Runtime::new().ends_as(Kind::Internal)?;
+    let report = runtime.block_on(async {
+        let (switch, stop) = shutdown();
+        tokio::spawn(stop_on_signal(switch, || {}));
+        replay.run(stop).await
+    });
+    runtime.shutdown_background();
+    let report = report?;
+    match output {
+        Output::Text => print(&report.text())?,
+        Output::Json => print_json(&report)?,
+    }
+    report.failure().map_or(Ok(()), Err)
+}
+
 /// Checks what a run depends on, and prints what it finds.
 fn check(run: RunArgs) -> Result<(), Failure> {
     let output = run.output;
@@ -115,7 +148,8 @@ async fn load(
         let (health, metrics) = (telemetry.health.clone(), telemetry.metrics.clone());
         tokio::spawn(admin::serve(listener, health, metrics, served));
     }
-    tokio::spawn(stop_on_signal(switch.clone(), telemetry.health.clone()));
+    let health = telemetry.health.clone();
+    tokio::spawn(stop_on_signal(switch.clone(), move || health.stopping()));
     let wish = Wish::default();
     tokio::spawn(wish_on_hangup(wish.clone()));
     let prepared = plan.prepare(wish, &telemetry, &mut signal).await?;
@@ -154,21 +188,21 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
 }
 
 /// The first SIGTERM or SIGINT drains, the second one ends at once.
-async fn stop_on_signal(switch: StopSwitch, health: Health) {
+async fn stop_on_signal(switch: StopSwitch, stopping: impl Fn()) {
     let (Ok(mut terminate), Ok(mut interrupt)) = (
         signal(SignalKind::terminate()),
         signal(SignalKind::interrupt()),
     ) else {
         return;
     };
-    for stopping in [true, false] {
+    for first in [true, false] {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        if stopping {
+        if first {
             Event::Stopping.log();
-            health.stopping();
+            stopping();
             switch.stop();
         } else {
             std::process::exit(INTERRUPTED);

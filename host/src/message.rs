@@ -54,6 +54,11 @@ pub enum AttributeValue {
 }
 
 impl Message {
+    /// The group that it belongs to on a FIFO queue.
+    pub fn group(&self) -> Option<&str> {
+        self.fifo.as_ref().map(|fifo| fifo.group.as_str())
+    }
+
     /// The bytes that the message keeps in memory, for the intake's budget.
     pub fn bytes(&self) -> usize {
         let attributes = self.attributes.iter().map(Attribute::bytes).sum::<usize>();

@@ -5,6 +5,7 @@
 //! `wait_until` bounds that wait.
 
 pub mod account;
+pub mod browser;
 pub mod bytes;
 pub mod canary;
 pub mod database;

@@ -282,9 +282,13 @@ fn sent(
     }
     if fifo {
         let group = message.fifo.as_ref().map(|fifo| fifo.group.clone());
+        // By the id of this delivery's message, and not its first one: within
+        // five minutes a queue takes what it has had under the same id, says
+        // yes and drops it, so that a message which goes back and is rejected
+        // again would be lost.
         entry = entry
             .message_group_id(group.unwrap_or_else(|| message.origin_id.clone()))
-            .message_deduplication_id(&message.origin_id);
+            .message_deduplication_id(&message.queue_id);
     }
     entry
         .build()

@@ -39,7 +39,8 @@ pub trait SourceCalls: Debug + Send + Sync {
     fn backlog(&self) -> Answer<'_, Backlog>;
 }
 
-/// What a dead-letter queue is asked.
+/// What a queue is asked that messages are sent on to: a dead-letter queue, or
+/// the one that dead letters go back to.
 pub trait DeadLetterCalls: Debug + Send + Sync {
     /// Takes up to ten messages; gives the entries that failed.
     fn send<'a>(&'a self, letters: &'a [Letter<'a>]) -> Answer<'a, Vec<EntryFailure>>;
@@ -84,7 +85,7 @@ pub struct EntryFailure {
     pub refused: bool,
 }
 
-/// A message for the dead-letter queue.
+/// A message that is sent on.
 pub struct Letter<'a> {
     /// The message.
     pub message: &'a Message,

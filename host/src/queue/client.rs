@@ -13,7 +13,7 @@ use super::error::QueueError;
 use super::timing::Timing;
 
 /// The SQS default, for servers that do not tell.
-const VISIBILITY_SECS_DEFAULT: u64 = 30;
+pub(super) const VISIBILITY_SECS_DEFAULT: u64 = 30;
 
 /// Which queue, and how to use it.
 #[derive(Clone, Debug)]
@@ -71,20 +71,8 @@ impl Queue {
         aws.keep_to(&timing);
 
         let mut warnings: Vec<String> = Timing::warning(visibility).into_iter().collect();
-        let dead_letter_url = match (&settings.dead_letter_url, redrive_target(&attributes)) {
-            (Some(url), _) => Some(url.clone()),
-            (None, Some(arn)) => {
-                let url = aws.url_of(&arn).await;
-                Some(url.map_err(|error| error.about(&format!("dead-letter queue {arn}")))?)
-            }
-            (None, None) => None,
-        };
+        let dead_letter_url = dead_letter_url(settings, &aws, &attributes).await?;
         let dead_letter_queue = match dead_letter_url {
-            Some(url) if url == settings.url => {
-                return Err(QueueError::configuration(
-                    "the dead-letter queue is the source queue itself".into(),
-                ));
-            }
             Some(url) => {
                 let aws = aws.other(&url);
                 // Fails here, not at the first rejection, where it is missing.
@@ -138,17 +126,43 @@ impl Queue {
     }
 }
 
+/// The URL of the dead-letter queue: the one that is named, or the target of
+/// the queue's own RedrivePolicy.
+///
+/// # Errors
+/// The target cannot be found, or is the queue itself.
+pub(super) async fn dead_letter_url(
+    settings: &QueueSettings,
+    queue: &AwsQueue,
+    attributes: &Attributes,
+) -> Result<Option<String>, QueueError> {
+    let url = match (&settings.dead_letter_url, redrive_target(attributes)) {
+        (Some(url), _) => url.clone(),
+        (None, Some(arn)) => {
+            let about = |error: QueueError| error.about(&format!("dead-letter queue {arn}"));
+            queue.url_of(&arn).await.map_err(about)?
+        }
+        (None, None) => return Ok(None),
+    };
+    match url == settings.url {
+        true => Err(QueueError::configuration(
+            "the dead-letter queue is the source queue itself".into(),
+        )),
+        false => Ok(Some(url)),
+    }
+}
+
 /// The name at the end of a queue's URL.
-fn name(url: &str) -> String {
+pub(super) fn name(url: &str) -> String {
     url.rsplit('/').next().unwrap_or(url).to_owned()
 }
 
-fn seconds(attributes: &Attributes, name: &str) -> Option<Duration> {
+pub(super) fn seconds(attributes: &Attributes, name: &str) -> Option<Duration> {
     let seconds = attributes.get(name)?.parse().ok()?;
     Some(Duration::from_secs(seconds))
 }
 
-fn redrive_target(attributes: &Attributes) -> Option<String> {
+pub(super) fn redrive_target(attributes: &Attributes) -> Option<String> {
     let policy = attributes.get("RedrivePolicy")?;
     let policy: Value = serde_json::from_str(policy).ok()?;
     Some(policy.get("deadLetterTargetArn")?.as_str()?.to_owned())

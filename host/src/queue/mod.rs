@@ -16,8 +16,10 @@ mod destination;
 mod error;
 mod hide;
 mod lease;
+mod letters;
 mod listened;
 mod receive;
+mod redrive;
 mod release;
 mod timing;
 mod told;
@@ -28,11 +30,13 @@ pub use calls::{
     Answer, DeadLetterCalls, EntryFailure, Letter, Poll, Received, ReceivedMessage, SourceCalls,
 };
 pub use client::{Found, Queue, QueueSettings};
-pub use dead_letter::{DeadLetterQueue, Sent};
+pub use dead_letter::DeadLetterQueue;
 pub use delete::{Deleter, Deletions, Undeleted};
 pub use error::QueueError;
 pub use lease::{Lease, Leases};
+pub use letters::Sent;
 pub use receive::{Deliveries, Delivery, RECEIVE_MESSAGES_MAX};
+pub use redrive::{Redrive, Return, ReturnAddress, Returned};
 pub use release::{Released, Unfinished};
 pub use timing::Timing;
 pub use told::{Listener, Operation, Told};

@@ -22,6 +22,18 @@ const FILE_MIB_MAX: u64 = 512;
 /// A file cannot be read, is of no known kind, or has faults: all of them are
 /// told, a line each.
 pub(super) fn read(paths: &[PathBuf], columns: &[Column]) -> Result<Vec<Case>> {
+    read_all(paths, Some(columns))
+}
+
+/// The same without what they expect, whatever columns that is written for.
+///
+/// # Errors
+/// As [`read`].
+pub(super) fn messages(paths: &[PathBuf]) -> Result<Vec<Case>> {
+    read_all(paths, None)
+}
+
+fn read_all(paths: &[PathBuf], columns: Option<&[Column]>) -> Result<Vec<Case>> {
     let (mut cases, mut complaints) = (Vec::new(), Vec::new());
     for path in paths {
         for file in files(path)? {
@@ -62,7 +74,7 @@ fn kind(file: &Path) -> Option<&str> {
     file.extension()?.to_str()
 }
 
-fn read_file(file: &Path, columns: &[Column]) -> Result<Result<Vec<Case>, Vec<Complaint>>> {
+fn read_file(file: &Path, columns: Option<&[Column]>) -> Result<Result<Vec<Case>, Vec<Complaint>>> {
     let read = || -> Result<String> {
         let bytes = fs::metadata(file)?.len();
         if bytes > FILE_MIB_MAX << 20 {

@@ -73,6 +73,15 @@ impl Guard {
         &self.pointers
     }
 
+    /// Guards these too.
+    #[must_use]
+    pub fn with(&self, more: &[Pointer]) -> Self {
+        let new = more.iter().filter(|more| !self.pointers.contains(more));
+        Self {
+            pointers: self.pointers.iter().chain(new).cloned().collect(),
+        }
+    }
+
     /// Makes ready to inspect the rows of several messages.
     pub fn inspector<'m>(&self) -> Inspector<'_, 'm> {
         Inspector {

@@ -1,14 +1,18 @@
 //! Two components' verdicts on the same messages, compared without showing a
 //! value: what is told are counts, names of columns and reasons.
 
+mod pairs;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::row::{Column, Row, Value};
+use crate::row::{Column, Row};
 use crate::verdict::Verdict;
+
+pub use pairs::{Pair, Pairs};
 
 /// How a candidate's verdicts differ from those of the running component.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -59,7 +63,12 @@ impl Comparison {
     pub fn add(&mut self, running: &Judgement<'_>, candidate: &Judgement<'_>) {
         self.seconds_running += running.took.as_secs_f64();
         self.seconds_candidate += candidate.took.as_secs_f64();
-        let pairs = self.pair(running.columns, candidate.columns);
+        let pairs = Pairs::of(running.columns, candidate.columns);
+        let names = |columns: &[&Column]| -> Vec<String> {
+            columns.iter().map(|column| column.name.clone()).collect()
+        };
+        self.only_running.extend(names(&pairs.only_one));
+        self.only_candidate.extend(names(&pairs.only_other));
         for (one, other) in running.verdicts.iter().zip(candidate.verdicts) {
             self.compared += 1;
             self.same += u64::from(self.agree(one, other, &pairs));
@@ -85,34 +94,8 @@ impl Comparison {
         self.seconds_candidate += other.seconds_candidate;
     }
 
-    /// The places of the columns that both write; the others are noted.
-    fn pair<'a>(
-        &mut self,
-        running: &'a [Column],
-        candidate: &[Column],
-    ) -> Vec<(&'a str, usize, usize)> {
-        let place_of = |columns: &[Column], name: &str| {
-            let mut places = columns.iter();
-            places.position(|column| column.name == name)
-        };
-        let only = |some: &[Column], others: &[Column]| -> Vec<String> {
-            let alone = some.iter().map(|column| &column.name);
-            alone
-                .filter(|name| place_of(others, name).is_none())
-                .cloned()
-                .collect()
-        };
-        self.only_running.extend(only(running, candidate));
-        self.only_candidate.extend(only(candidate, running));
-        let pairs = running.iter().enumerate().filter_map(|(place, column)| {
-            let other = place_of(candidate, &column.name)?;
-            Some((column.name.as_str(), place, other))
-        });
-        pairs.collect()
-    }
-
     /// Whether two verdicts are alike; else in what they differ is noted.
-    fn agree(&mut self, one: &Verdict, other: &Verdict, pairs: &[(&str, usize, usize)]) -> bool {
+    fn agree(&mut self, one: &Verdict, other: &Verdict, pairs: &Pairs<'_>) -> bool {
         match (one, other) {
             (Verdict::Rows(one), Verdict::Rows(other)) if one.len() != other.len() => {
                 self.row_counts += 1;
@@ -137,14 +120,15 @@ impl Comparison {
     }
 
     /// Whether two rows are alike: the same columns, the same values.
-    fn alike(&mut self, one: &Row, other: &Row, pairs: &[(&str, usize, usize)]) -> bool {
-        let mut alike = pairs.len() == one.len() && one.len() == other.len();
-        for (name, place, other_place) in pairs {
-            let different = !same(one.get(*place), other.get(*other_place));
-            if !self.columns.contains_key(*name) {
-                self.columns.insert((*name).to_owned(), Values::default());
+    fn alike(&mut self, one: &Row, other: &Row, pairs: &Pairs<'_>) -> bool {
+        let mut alike = pairs.both.len() == one.len() && one.len() == other.len();
+        for pair in &pairs.both {
+            let different = pair.differs(one, other).is_some();
+            let name = pair.one.name.as_str();
+            if !self.columns.contains_key(name) {
+                self.columns.insert(name.to_owned(), Values::default());
             }
-            if let Some(values) = self.columns.get_mut(*name) {
+            if let Some(values) = self.columns.get_mut(name) {
                 values.compared += 1;
                 values.different += u64::from(different);
             }
@@ -221,18 +205,10 @@ fn outcome(verdict: &Verdict) -> String {
     }
 }
 
-/// Whether two values are alike. A float is its bits, so that NaN is like NaN.
-fn same(one: Option<&Value>, other: Option<&Value>) -> bool {
-    match (one, other) {
-        (Some(Value::Float(one)), Some(Value::Float(other))) => one.to_bits() == other.to_bits(),
-        _ => one == other,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::row::ValueType;
+    use crate::row::{Value, ValueType};
     use crate::verdict::{Reason, Rejection};
 
     fn columns(names: &[&str]) -> Vec<Column> {

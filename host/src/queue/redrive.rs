@@ -1,0 +1,164 @@
+//! Dead letters on their way back: out of the dead-letter queue, and into the
+//! queue that they came from, under the identity that they first had.
+//!
+//! A dead letter is deleted only with the proof that the other queue has it.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::aws::AwsQueue;
+use super::calls::{DeadLetterCalls, Letter};
+use super::client::{
+    Queue, QueueSettings, VISIBILITY_SECS_DEFAULT, dead_letter_url, name, redrive_target, seconds,
+};
+use super::dead_letter::origin;
+use super::error::QueueError;
+use super::letters::{self, Sent};
+use super::timing::Timing;
+use crate::message::Message;
+
+/// A dead-letter queue, and the queue that its messages came from.
+#[derive(Debug)]
+pub struct Redrive {
+    /// The dead-letter queue, to be received from.
+    pub from: Queue,
+    /// Where its messages go back to.
+    pub to: ReturnAddress,
+    /// What an operator should know of them.
+    pub warnings: Vec<String>,
+}
+
+/// The queue that messages came from, and are sent back to.
+#[derive(Clone, Debug)]
+pub struct ReturnAddress {
+    calls: Arc<dyn DeadLetterCalls>,
+    /// The name at the end of its URL.
+    pub name: String,
+    /// Whether the queue keeps order within groups.
+    pub fifo: bool,
+}
+
+/// Proof that the queue which a message came from has it again.
+#[derive(Debug)]
+pub struct Returned(());
+
+/// What became of a message that was to be sent back.
+#[derive(Debug)]
+pub enum Return {
+    /// It is there.
+    Accepted(Returned),
+    /// It cannot go there: it would have too many attributes, or be too large.
+    Unfit,
+    /// It did not get there this time, or waits for one of its group that did
+    /// not.
+    Failed,
+}
+
+impl Redrive {
+    /// Finds both queues: the dead-letter queue is the one that is named, or
+    /// the target of the other one's RedrivePolicy.
+    ///
+    /// # Errors
+    /// A queue cannot be reached, does not exist or may not be used, or there
+    /// is no dead-letter queue.
+    pub async fn find(settings: &QueueSettings) -> Result<Self, QueueError> {
+        let mut source = AwsQueue::new(&settings.url).await?;
+        let attributes = source.attributes().await?;
+        let url = dead_letter_url(settings, &source, &attributes).await?;
+        let url = url.ok_or_else(|| {
+            QueueError::configuration(
+                "the queue has no RedrivePolicy: give --dead-letter-queue-url".into(),
+            )
+        })?;
+        let mut dead = source.other(&url);
+        let about = |error: QueueError| error.about(&format!("dead-letter queue {url}"));
+        let its = dead.attributes().await.map_err(about)?;
+        let visibility = seconds(&its, "VisibilityTimeout")
+            .unwrap_or(Duration::from_secs(VISIBILITY_SECS_DEFAULT));
+        let timing = Timing::new(visibility, settings.poll_max);
+        dead.keep_to(&timing);
+        source.keep_to(&timing);
+        let warnings = redrive_target(&its).map(|target| {
+            format!(
+                "the dead-letter queue has a RedrivePolicy of its own: a message that is looked at \
+                 too often goes to {target}"
+            )
+        });
+        Ok(Self {
+            from: Queue {
+                calls: Arc::new(dead),
+                name: name(&url),
+                timing,
+                fifo: url.ends_with(".fifo"),
+            },
+            to: ReturnAddress {
+                calls: Arc::new(source),
+                name: name(&settings.url),
+                fifo: settings.url.ends_with(".fifo"),
+            },
+            warnings: warnings.into_iter().collect(),
+        })
+    }
+}
+
+impl ReturnAddress {
+    /// Whether a message can go back, with the attributes that it then has.
+    pub fn takes(&self, message: &Message) -> bool {
+        letter(message).fits()
+    }
+
+    /// Sends messages back, each at most once; says of each what became of it.
+    /// A FIFO queue gets the messages of a group in their order: where one does
+    /// not get there, the later ones are not sent.
+    ///
+    /// # Errors
+    /// The queue did not answer, or not with yes; some may have got there.
+    pub async fn send(&self, messages: &[&Message]) -> Result<Vec<Return>, QueueError> {
+        let mut returns: Vec<Return> = messages.iter().map(|_| Return::Failed).collect();
+        let mut open: Vec<usize> = (0..messages.len()).collect();
+        while !open.is_empty() {
+            let (now, later) = match self.fifo {
+                true => first_of_each_group(messages, open),
+                false => (open, Vec::new()),
+            };
+            let letters = now.iter().map(|place| letter(messages[*place])).collect();
+            let mut stopped = HashSet::new();
+            for (place, sent) in now.iter().zip(letters::send(&*self.calls, letters).await?) {
+                returns[*place] = match sent {
+                    Sent::Accepted => Return::Accepted(Returned(())),
+                    Sent::Unfit => Return::Unfit,
+                    Sent::Failed => Return::Failed,
+                };
+                if sent != Sent::Accepted {
+                    stopped.extend(messages[*place].group());
+                }
+            }
+            open = later;
+            open.retain(|place| {
+                !messages[*place]
+                    .group()
+                    .is_some_and(|g| stopped.contains(g))
+            });
+        }
+        Ok(returns)
+    }
+}
+
+fn letter(message: &Message) -> Letter<'_> {
+    Letter {
+        message,
+        given: origin(message),
+    }
+}
+
+/// Of some messages, in their order, those that are the first of their groups,
+/// and the others. A message without a group is the first of its own.
+fn first_of_each_group(messages: &[&Message], places: Vec<usize>) -> (Vec<usize>, Vec<usize>) {
+    let mut groups = HashSet::new();
+    places.into_iter().partition(|place| {
+        messages[*place]
+            .group()
+            .is_none_or(|group| groups.insert(group))
+    })
+}
