@@ -17,6 +17,7 @@ use crate::sandbox::Keys;
 use crate::shutdown::{StopSwitch, shutdown};
 use crate::summary::{Counts, Summary};
 use crate::telemetry::Telemetry;
+use crate::workbench::{BenchArgs, InspectArgs, RunOnceArgs};
 
 /// Between two updates of the progress line.
 const PROGRESS_MS: u64 = 100;
@@ -41,6 +42,9 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
             ))
         }
         Some(Command::Test(asked)) => test(*asked),
+        Some(Command::Inspect(asked)) => inspect(*asked),
+        Some(Command::RunOnce(asked)) => run_once(*asked),
+        Some(Command::Bench(asked)) => bench(*asked),
         Some(Command::Ddl(ddl)) => print(&ddl.statements()?),
         Some(Command::KeyedHash(asked)) => keyed_hashes(&asked.keys()?),
         #[cfg(feature = "demo")]
@@ -82,6 +86,29 @@ fn test(asked: TestArgs) -> Result<(), Failure> {
         Output::Json => print_json(&report)?,
     }
     report.failure().map_or(Ok(()), Err)
+}
+
+/// Looks into a component, and prints what it finds.
+fn inspect(asked: InspectArgs) -> Result<(), Failure> {
+    let output = asked.output;
+    let report = asked.run()?;
+    print_result(output, &report, || report.text())?;
+    report.failure().map_or(Ok(()), Err)
+}
+
+/// Runs one message through a component, and prints what becomes of it.
+fn run_once(asked: RunOnceArgs) -> Result<(), Failure> {
+    let output = asked.output;
+    let report = asked.run()?;
+    print_result(output, &report, || report.text())?;
+    report.failure().map_or(Ok(()), Err)
+}
+
+/// Measures a component, and prints what it took.
+fn bench(asked: BenchArgs) -> Result<(), Failure> {
+    let output = asked.output;
+    let report = asked.run()?;
+    print_result(output, &report, || report.text())
 }
 
 /// Checks what a run depends on, and prints what it finds.
@@ -137,6 +164,17 @@ fn show(summary: &Summary, output: Output) -> Result<(), Failure> {
     match output {
         Output::Text => print(&format!("{}\n", summary.text())),
         Output::Json => print_json(summary),
+    }
+}
+
+fn print_result(
+    output: Output,
+    result: &impl serde::Serialize,
+    text: impl FnOnce() -> String,
+) -> Result<(), Failure> {
+    match output {
+        Output::Text => print(&text()),
+        Output::Json => print_json(result),
     }
 }
 

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use serde::Serialize;
 
 use super::bindings::exports::etl::transform::policy as types;
 use super::component::{Conditions, Sandbox};
@@ -42,7 +43,7 @@ pub struct Usage {
 }
 
 /// What was used of one limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Share {
     /// Of what.
     pub name: &'static str,
@@ -163,9 +164,9 @@ impl Usage {
         [
             Share {
                 name: "time",
-                unit: "ms",
-                used: u64::try_from(self.time.as_millis()).unwrap_or(u64::MAX),
-                max: limits.message_ms_max,
+                unit: "µs",
+                used: u64::try_from(self.time.as_micros()).unwrap_or(u64::MAX),
+                max: limits.message_ms_max.saturating_mul(1_000),
             },
             Share {
                 name: "instructions",
@@ -351,7 +352,7 @@ mod tests {
         assert_eq!(
             shares.map(|share| share.to_string()),
             [
-                "time 2 of 1000 ms",
+                "time 2900 of 1000000 µs",
                 "instructions 12 of 2000000000",
                 "memory 65536 of 67108864 bytes",
                 "tables 3 of 100000 elements",
