@@ -3,6 +3,7 @@
 //!
 //! One file a subject; each test is named for what it claims.
 
+mod bench;
 mod cache;
 mod cases;
 mod check;
@@ -14,6 +15,7 @@ mod fake_network;
 mod fake_queue;
 mod held;
 mod hostile;
+mod inspect;
 mod keyed;
 mod main_job;
 mod operator;
@@ -21,6 +23,7 @@ mod privacy;
 mod redelivery;
 mod rejected;
 mod replay;
+mod run_once;
 mod services;
 mod shutdown;
 mod structure;

@@ -15,7 +15,7 @@ const STAGES: [&str; 3] = ["queue", "sandbox", "output"];
 /// that begin with it), and the parts of the host that may know it.
 const HOMES: [(&[&str], &[&str]); 6] = [
     (&["aws_"], &["queue", "demo"]),
-    (&["wasmtime", "wasmtime_wasi"], &["sandbox"]),
+    (&["wasmtime", "wasmtime_wasi", "wasmparser"], &["sandbox"]),
     (
         &[
             "tokio_postgres",

@@ -18,7 +18,7 @@ use crate::queue::QueueSettings;
 use crate::sandbox::{
     self, Cache, Capabilities, Conditions, Digest, Isolation, Keys, Limits, Pointer,
 };
-use crate::workbench::{CompareArgs, ReplayArgs, Test};
+use crate::workbench::{BenchArgs, CompareArgs, InspectArgs, ReplayArgs, RunOnceArgs, Test};
 
 /// Loads SQS messages into PostgreSQL through a sandboxed transform component.
 ///
@@ -61,6 +61,15 @@ pub enum Command {
     /// Judge what a dead-letter queue holds by another component, without
     /// touching it; with --send, send back what would now be accepted.
     Replay(Box<ReplayArgs>),
+    /// Show what a component is, what it wants, and whether this host would run
+    /// it, with which options.
+    Inspect(Box<InspectArgs>),
+    /// Run one message through a component, and show the rows or the rejection,
+    /// and what that took of each limit.
+    RunOnce(Box<RunOnceArgs>),
+    /// Measure how fast a component is and what it takes of each limit, alone or
+    /// beside another one.
+    Bench(Box<BenchArgs>),
     /// Print the keyed hashes of values, which are read from standard input, a
     /// line each: the id of each key, and the hash that hmac_mask stores under
     /// it. So somebody's rows are found, before a rotation and after it.
@@ -145,7 +154,10 @@ pub struct DemoArgs {
 }
 
 /// The target table's name in the exercise that this grew out of.
-const TABLE_DEFAULT: &str = "user_logins";
+pub(crate) const TABLE_DEFAULT: &str = "user_logins";
+
+/// Messages of one statement, at most: of more, PostgreSQL gains little.
+pub(crate) const BATCH_MESSAGES_DEFAULT: usize = 500;
 
 /// How a result is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -498,7 +510,7 @@ struct ShapeArgs {
     #[arg(long, value_name = "N", env = "ETL_HOST_DATABASE_CONNECTIONS", default_value_t = 2, value_parser = at_least_one)]
     database_connections: usize,
     /// Messages of one statement.
-    #[arg(long, value_name = "N", env = "ETL_HOST_BATCH_MESSAGES_MAX", default_value_t = 500, value_parser = at_least_one)]
+    #[arg(long, value_name = "N", env = "ETL_HOST_BATCH_MESSAGES_MAX", default_value_t = BATCH_MESSAGES_DEFAULT, value_parser = at_least_one)]
     batch_messages_max: usize,
     /// Messages in work at a time.
     #[arg(long, value_name = "N", env = "ETL_HOST_MESSAGES_IN_WORK_MAX", default_value_t = 2_000, value_parser = at_least_one)]
@@ -657,7 +669,7 @@ fn required<T>(given: Option<T>, flag: &str, meaning: &str) -> Result<T, Failure
     })
 }
 
-fn table(name: String) -> Result<String, Failure> {
+pub(crate) fn table(name: String) -> Result<String, Failure> {
     match is_table_name(&name) {
         true => Ok(name),
         false => Err(failure(
@@ -670,7 +682,7 @@ fn table(name: String) -> Result<String, Failure> {
 /// The variables that say by themselves where the database is.
 const PLACES: [&str; 4] = ["PGHOST", "PGHOSTADDR", "PGDATABASE", "PGSERVICE"];
 
-fn database(url: Option<String>, statement_secs_max: u64) -> Result<Database, Failure> {
+pub(crate) fn database(url: Option<String>, statement_secs_max: u64) -> Result<Database, Failure> {
     let variable = |name: &str| std::env::var(name).ok();
     let url = match url.or_else(|| variable("DATABASE_URL")) {
         Some(url) => url,
@@ -709,7 +721,7 @@ fn sensitive(text: &str) -> Result<Pointer, String> {
         .ok_or_else(|| "expected JSON pointers, as in /ip,/device/id".into())
 }
 
-fn at_least_one(text: &str) -> Result<usize, String> {
+pub(crate) fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("expected at least 1".into()),
         Ok(number) => Ok(number),

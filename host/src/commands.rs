@@ -17,7 +17,7 @@ use crate::sandbox::Keys;
 use crate::shutdown::{StopSwitch, shutdown};
 use crate::summary::{Counts, Summary};
 use crate::telemetry::Telemetry;
-use crate::workbench::{CompareArgs, ReplayArgs};
+use crate::workbench::{BenchArgs, CompareArgs, InspectArgs, ReplayArgs, RunOnceArgs};
 
 /// Between two updates of the progress line.
 const PROGRESS_MS: u64 = 100;
@@ -44,6 +44,9 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Some(Command::Test(asked)) => test(*asked),
         Some(Command::Compare(asked)) => compare(*asked),
         Some(Command::Replay(asked)) => replay(*asked),
+        Some(Command::Inspect(asked)) => inspect(*asked),
+        Some(Command::RunOnce(asked)) => run_once(*asked),
+        Some(Command::Bench(asked)) => bench(*asked),
         Some(Command::Ddl(ddl)) => print(&ddl.statements()?),
         Some(Command::KeyedHash(asked)) => keyed_hashes(&asked.keys()?),
         #[cfg(feature = "demo")]
@@ -80,10 +83,7 @@ fn keyed_hashes(keys: &Keys) -> Result<(), Failure> {
 fn test(asked: TestArgs) -> Result<(), Failure> {
     let output = asked.output;
     let report = asked.test()?.run()?;
-    match output {
-        Output::Text => print(&report.text())?,
-        Output::Json => print_json(&report)?,
-    }
+    print_result(output, &report, || report.text())?;
     report.failure().map_or(Ok(()), Err)
 }
 
@@ -91,10 +91,7 @@ fn test(asked: TestArgs) -> Result<(), Failure> {
 fn compare(asked: CompareArgs) -> Result<(), Failure> {
     let output = asked.output;
     let report = asked.run()?;
-    match output {
-        Output::Text => print(&report.text()),
-        Output::Json => print_json(&report),
-    }
+    print_result(output, &report, || report.text())
 }
 
 /// Judges dead letters, sends them back where that is asked for, and prints
@@ -110,11 +107,31 @@ fn replay(asked: ReplayArgs) -> Result<(), Failure> {
     });
     runtime.shutdown_background();
     let report = report?;
-    match output {
-        Output::Text => print(&report.text())?,
-        Output::Json => print_json(&report)?,
-    }
+    print_result(output, &report, || report.text())?;
     report.failure().map_or(Ok(()), Err)
+}
+
+/// Looks into a component, and prints what it finds.
+fn inspect(asked: InspectArgs) -> Result<(), Failure> {
+    let output = asked.output;
+    let report = asked.run()?;
+    print_result(output, &report, || report.text())?;
+    report.failure().map_or(Ok(()), Err)
+}
+
+/// Runs one message through a component, and prints what becomes of it.
+fn run_once(asked: RunOnceArgs) -> Result<(), Failure> {
+    let output = asked.output;
+    let report = asked.run()?;
+    print_result(output, &report, || report.text())?;
+    report.failure().map_or(Ok(()), Err)
+}
+
+/// Measures a component, and prints what it took.
+fn bench(asked: BenchArgs) -> Result<(), Failure> {
+    let output = asked.output;
+    let report = asked.run()?;
+    print_result(output, &report, || report.text())
 }
 
 /// Checks what a run depends on, and prints what it finds.
@@ -123,10 +140,7 @@ fn check(run: RunArgs) -> Result<(), Failure> {
     let plan = run.plan()?;
     let runtime = tokio::runtime::Runtime::new().ends_as(Kind::Internal)?;
     let report = runtime.block_on(plan.check());
-    match output {
-        Output::Text => print(&report.text())?,
-        Output::Json => print_json(&report)?,
-    }
+    print_result(output, &report, || report.text())?;
     report.failure().map_or(Ok(()), Err)
 }
 
@@ -171,6 +185,17 @@ fn show(summary: &Summary, output: Output) -> Result<(), Failure> {
     match output {
         Output::Text => print(&format!("{}\n", summary.text())),
         Output::Json => print_json(summary),
+    }
+}
+
+fn print_result(
+    output: Output,
+    result: &impl serde::Serialize,
+    text: impl FnOnce() -> String,
+) -> Result<(), Failure> {
+    match output {
+        Output::Text => print(&text()),
+        Output::Json => print_json(result),
     }
 }
 

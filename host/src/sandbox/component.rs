@@ -38,6 +38,10 @@ const LAYER_MODULE: [u8; 4] = [1, 0, 0, 0];
 pub struct Digest(pub [u8; 32]);
 
 impl Digest {
+    pub(super) fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
     /// Reads 64 hexadecimal digits, as `sha256sum` prints them. None where the
     /// text is anything else.
     pub fn parse(text: &str) -> Option<Self> {
@@ -70,7 +74,7 @@ pub(super) struct Program {
 }
 
 impl Program {
-    fn load(
+    pub(super) fn load(
         file: &Path,
         limits: Limits,
         instances: usize,
@@ -80,7 +84,7 @@ impl Program {
         cache: Option<&Cache>,
     ) -> Result<Self> {
         let bytes = read(file)?;
-        let digest = Digest(Sha256::digest(&bytes).into());
+        let digest = Digest::of(&bytes);
         if !wanted.is_empty() && !wanted.contains(&digest) {
             // Before anything of it is looked at.
             let wanted: Vec<String> = wanted.iter().map(Digest::to_string).collect();
@@ -246,7 +250,11 @@ impl Sandbox {
     }
 }
 
-fn read(file: &Path) -> Result<Vec<u8>> {
+/// Reads a component's file.
+///
+/// # Errors
+/// It cannot be read, or is larger than any component.
+pub(super) fn read(file: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let opened = File::open(file).context("open the file")?;
     let read = opened
@@ -316,10 +324,14 @@ const TOLD_CHARS_MAX: usize = 1_000;
 /// wasmtime's own error, which is not anyhow's. Only for errors met before the
 /// component has seen a message: they speak of the component alone.
 pub(super) fn told(error: wasmtime::Error) -> anyhow::Error {
-    let words = format!("{error:#}");
+    anyhow!("{}", shown(&format!("{error:#}")))
+}
+
+/// Words that may be a component's own, as far as anybody reads them, and
+/// nothing that a terminal would obey.
+pub(super) fn shown(words: &str) -> String {
     let shown = words.chars().take(TOLD_CHARS_MAX);
-    let shown: String = shown
+    shown
         .map(|shown| if shown.is_control() { ' ' } else { shown })
-        .collect();
-    anyhow!("{shown}")
+        .collect()
 }

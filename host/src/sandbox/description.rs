@@ -126,15 +126,7 @@ impl Description {
     /// # Errors
     /// A parameter is unknown, given twice, or missing.
     pub(super) fn arguments(&self, given: &[(String, String)]) -> Result<Vec<(String, String)>> {
-        no_name_twice("parameter", given.iter().map(|(name, _)| name))?;
-        for (name, _) in given {
-            if !self.parameters.iter().any(|known| known.name == *name) {
-                bail!(
-                    "parameter {name} is unknown to it; {}",
-                    self.known_parameters()
-                );
-            }
-        }
+        self.ensure_known(given)?;
         let mut arguments = Vec::new();
         for parameter in &self.parameters {
             let value = given
@@ -153,6 +145,33 @@ impl Description {
             }
         }
         Ok(arguments)
+    }
+
+    /// The parameters that must be given and are not.
+    ///
+    /// # Errors
+    /// One that is given is unknown, or given twice.
+    pub(super) fn missing(&self, given: &[(String, String)]) -> Result<Vec<&str>> {
+        self.ensure_known(given)?;
+        let is_given = |name: &str| given.iter().any(|(given, _)| given == name);
+        let missing = self
+            .parameters
+            .iter()
+            .filter(|parameter| parameter.required && !is_given(&parameter.name));
+        Ok(missing.map(|parameter| parameter.name.as_str()).collect())
+    }
+
+    fn ensure_known(&self, given: &[(String, String)]) -> Result<()> {
+        no_name_twice("parameter", given.iter().map(|(name, _)| name))?;
+        for (name, _) in given {
+            if !self.parameters.iter().any(|known| known.name == *name) {
+                bail!(
+                    "parameter {name} is unknown to it; {}",
+                    self.known_parameters()
+                );
+            }
+        }
+        Ok(())
     }
 
     fn known_parameters(&self) -> String {

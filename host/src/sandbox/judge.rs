@@ -1,6 +1,8 @@
 //! Judging: calls into instances, charging a fault to its message, and having
 //! the guard look into what comes out.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use wasmtime::{Store, Trap};
 
@@ -37,6 +39,18 @@ impl Sandbox {
             .iter()
             .map(|message| self.judge_alone(message, &mut inspector))
             .collect()
+    }
+
+    /// How long an instance takes to be made, configured and dropped again.
+    ///
+    /// # Errors
+    /// Why it cannot be made or configured.
+    pub fn time_instance(&self) -> Result<Duration, Reason> {
+        let began = Instant::now();
+        let mut instance = Instance::fresh(&self.program, self.program.limits.message_ms_max)?;
+        instance.take_arguments(self)?;
+        drop(instance);
+        Ok(began.elapsed())
     }
 
     fn judge_alone<'m>(&self, message: &'m Message, inspector: &mut Inspector<'_, 'm>) -> Verdict {
@@ -153,11 +167,7 @@ impl Instance {
         sandbox: &Sandbox,
         messages: &[Message],
     ) -> Result<Vec<types::Outcome>, Reason> {
-        match self.configure(&sandbox.arguments) {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) => return Err(Reason::BrokenInterface),
-            Err(error) => return Err(self.fault(&error)),
-        }
+        self.take_arguments(sandbox)?;
         let limits = &sandbox.program.limits;
         self.store
             .set_hostcall_fuel(limits.lifted_bytes_max(messages.len()));
@@ -179,6 +189,14 @@ impl Instance {
         match policy.call_transform(&mut self.store, &batch) {
             Ok(outcomes) if outcomes.len() == messages.len() => Ok(outcomes),
             Ok(_) => Err(Reason::BrokenInterface),
+            Err(error) => Err(self.fault(&error)),
+        }
+    }
+
+    fn take_arguments(&mut self, sandbox: &Sandbox) -> Result<(), Reason> {
+        match self.configure(&sandbox.arguments) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(Reason::BrokenInterface),
             Err(error) => Err(self.fault(&error)),
         }
     }

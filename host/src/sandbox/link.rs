@@ -16,7 +16,7 @@ use super::limits::Meter;
 use super::wasi;
 
 /// The interface that this host runs.
-const INTERFACE: &str = "etl:transform/policy@0.1.0";
+pub(super) const INTERFACE: &str = "etl:transform/policy@0.1.0";
 /// The one import of world `keyed-transform`.
 const KEYED_HASH: &str = "etl:transform/keyed-hash@0.1.0";
 const HMAC_SHA256: &str = "hmac-sha256";
@@ -35,6 +35,9 @@ const EMPTY_WASI: &str = "no file, variable, argument or socket; output is dropp
 pub struct Capabilities {
     keyed_hash: Option<Arc<Keys>>,
     wasi: bool,
+    /// Whether there is a trap in place of anything else, so that a component
+    /// can be asked what it is although it will not be run.
+    traps: bool,
 }
 
 /// Something beside its messages that a component reaches.
@@ -49,6 +52,37 @@ pub enum Capability {
     EmptyWasi,
 }
 
+/// By which option a component gets what it imports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Grant {
+    /// `--key-file`, or the keys as a variable.
+    KeyFile,
+    /// `--allow wasi`.
+    AllowWasi,
+    /// By none: it is refused.
+    Never,
+}
+
+impl Grant {
+    /// What gives a component this import.
+    pub fn of(import: &str) -> Self {
+        match import {
+            KEYED_HASH => Self::KeyFile,
+            _ if wasi::has(import) => Self::AllowWasi,
+            _ => Self::Never,
+        }
+    }
+
+    /// The option, as it is typed.
+    pub fn option(self) -> Option<&'static str> {
+        match self {
+            Self::KeyFile => Some("--key-file FILE"),
+            Self::AllowWasi => Some("--allow wasi"),
+            Self::Never => None,
+        }
+    }
+}
+
 impl Capabilities {
     /// The keyed hash with these keys, where there are any, and the empty WASI
     /// where it is allowed.
@@ -56,6 +90,7 @@ impl Capabilities {
         Self {
             keyed_hash: keys.map(Arc::new),
             wasi,
+            traps: false,
         }
     }
 
@@ -72,6 +107,23 @@ impl Capabilities {
     /// no secret, and nothing is hashed under it.
     pub(super) fn all() -> Self {
         Self::new(Some(Keys::public()), true)
+    }
+
+    /// Everything, and a trap for whoever uses what nothing gives.
+    pub(super) fn all_and_traps() -> Self {
+        Self {
+            traps: true,
+            ..Self::all()
+        }
+    }
+
+    /// Whether it includes what gives an import.
+    pub(super) fn have(&self, grant: Grant) -> bool {
+        match grant {
+            Grant::KeyFile => self.keyed_hash.is_some(),
+            Grant::AllowWasi => self.wasi,
+            Grant::Never => false,
+        }
     }
 }
 
@@ -127,12 +179,25 @@ fn grant(
             _ => refused.push(name),
         }
     }
+    // Only where they are needed: a trap may take the place of a WASI's function
+    // whose version is another patch.
+    match capabilities.traps && !refused.is_empty() {
+        true => linker
+            .define_unknown_imports_as_traps(component)
+            .map_err(told)?,
+        false => ensure_none(&refused)?,
+    }
+    Ok(granted)
+}
+
+/// Refuses a component with imports that it is not given.
+pub(super) fn ensure_none(refused: &[&str]) -> Result<()> {
     match refused.is_empty() {
-        true => Ok(granted),
+        true => Ok(()),
         false => bail!(
             "it imports {}: refused; {}",
-            listed(&refused),
-            remedy(&refused)
+            listed(refused),
+            remedy(refused)
         ),
     }
 }
@@ -141,7 +206,7 @@ fn grant(
 fn remedy(refused: &[&str]) -> String {
     let (grantable, hopeless): (Vec<&str>, Vec<&str>) = refused
         .iter()
-        .partition(|name| **name == KEYED_HASH || wasi::has(name));
+        .partition(|name| Grant::of(name) != Grant::Never);
     if !hopeless.is_empty() {
         return format!(
             "nothing gives it {}: a component of world `transform` imports nothing, so that it \

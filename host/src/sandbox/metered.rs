@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use serde::Serialize;
 
 use super::bindings::exports::etl::transform::policy as types;
 use super::component::{Conditions, Sandbox};
@@ -42,7 +43,7 @@ pub struct Usage {
 }
 
 /// What was used of one limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Share {
     /// Of what.
     pub name: &'static str,

@@ -9,10 +9,12 @@
 mod bindings;
 mod cache;
 mod component;
+mod contents;
 mod description;
 mod engine;
 mod guard;
 mod hex;
+mod inspect;
 mod judge;
 mod keys;
 mod limits;
@@ -29,9 +31,11 @@ mod fuzz;
 
 pub use cache::Cache;
 pub use component::{Conditions, Digest, Sandbox};
+pub use contents::{Contents, FileKind, Package};
 pub use description::{Description, Field, Parameter};
 pub use guard::{Guard, Inspector, Pointer};
 pub(crate) use hex::bytes_of;
+pub use inspect::{Inspection, Readiness};
 pub use keys::{KEY_BYTES_MIN, Keys};
 pub use limits::{
     BATCH_MS_DEFAULT, CALL_MS_MAX, COMPILE_SECS_DEFAULT, COMPILE_SECS_MAX, CORE_INSTANCES_DEFAULT,
@@ -40,6 +44,6 @@ pub use limits::{
     ROWS_PER_MESSAGE_DEFAULT, STACK_KIB_DEFAULT, STACK_KIB_MAX, STACK_KIB_MIN,
     TABLE_ELEMENTS_DEFAULT, TABLE_ELEMENTS_MAX,
 };
-pub use link::{Capabilities, Capability};
+pub use link::{Capabilities, Capability, Grant};
 pub use metered::{MeteredSandbox, Share, Usage};
 pub use threads::{Judge, Judged, Judging, SandboxThreads};

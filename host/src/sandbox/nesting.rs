@@ -5,7 +5,7 @@
 use anyhow::{Result, ensure};
 
 /// Deeper than any composition of components that makes sense.
-const DEPTH_MAX: usize = 32;
+pub(super) const DEPTH_MAX: usize = 32;
 /// The magic number, then the version and layer.
 const HEADER_BYTES: usize = 8;
 /// The section that is a component of its own.

@@ -44,6 +44,18 @@ impl fmt::Display for Complaint {
 
 impl std::error::Error for Complaint {}
 
+/// The text of a file.
+///
+/// # Errors
+/// It is no UTF-8, and where.
+pub(super) fn utf8(file: &Path, bytes: Vec<u8>) -> Result<String, Complaint> {
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        let before = String::from_utf8_lossy(&error.as_bytes()[..valid]);
+        Complaint::at(file, &before, valid, "this is no UTF-8")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use super::case::Case;
 use super::case_file::{self, SENT_MS_DEFAULT};
-use super::complaint::Complaint;
+use super::complaint::{Complaint, utf8};
 use super::sqs_json;
 use crate::message::Message;
 use crate::row::Column;
@@ -80,7 +80,7 @@ fn read_file(file: &Path, columns: Option<&[Column]>) -> Result<Result<Vec<Case>
         if bytes > FILE_MIB_MAX << 20 {
             bail!("it is larger than {FILE_MIB_MAX} MiB");
         }
-        Ok(fs::read_to_string(file)?)
+        Ok(utf8(file, fs::read(file)?)?)
     };
     let text = read().with_context(|| format!("read {}", file.display()))?;
     let unexpected = |messages: Vec<Message>| {

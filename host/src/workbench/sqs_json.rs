@@ -42,6 +42,22 @@ struct WrittenAttribute {
     binary_value: Option<String>,
 }
 
+/// Whether a text is meant as messages of SQS, and is not a body that happens to
+/// be JSON: an object with `Messages`, or one with a body and an id, or a list of
+/// these.
+pub(super) fn looks_like_it(text: &str) -> bool {
+    let is_message = |json: &serde_json::Value| {
+        json.get("Messages")
+            .is_some_and(serde_json::Value::is_array)
+            || (json.get("Body").is_some() && json.get("MessageId").is_some())
+    };
+    match serde_json::from_str(text) {
+        Ok(serde_json::Value::Array(list)) => !list.is_empty() && list.iter().all(is_message),
+        Ok(json) => is_message(&json),
+        Err(_) => false,
+    }
+}
+
 /// The messages of a text.
 ///
 /// # Errors
@@ -141,6 +157,29 @@ mod tests {
             assert_eq!(message.sent_ms, 1_795_422_600_000);
             let names: Vec<&str> = message.attributes.iter().map(|a| a.name.as_str()).collect();
             assert_eq!(names, ["blob", "trace"]);
+        }
+    }
+
+    #[test]
+    fn a_body_is_told_from_a_message() {
+        for message in [
+            ONE.to_owned(),
+            format!("[{ONE}]"),
+            r#"{"Messages": []}"#.to_owned(),
+            r#"{"MessageId": "m", "Body": 3}"#.to_owned(),
+        ] {
+            assert!(looks_like_it(&message), "{message}");
+        }
+        for body in [
+            r#"{"Body": "a letter's"}"#,
+            r#"{"MessageId": "m", "Message": "of SNS"}"#,
+            "[]",
+            "[1]",
+            "3",
+            "no JSON",
+            "",
+        ] {
+            assert!(!looks_like_it(body), "{body}");
         }
     }
 

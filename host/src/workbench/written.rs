@@ -53,6 +53,22 @@ fn expected(value_type: ValueType) -> &'static str {
     }
 }
 
+/// A value as JSON has it: bytes, days and moments as texts, a JSON text as what
+/// it means.
+pub(super) fn json_value(value: &Value) -> serde_json::Value {
+    match value {
+        Value::Null => serde_json::Value::Null,
+        Value::Boolean(value) => (*value).into(),
+        Value::Integer(value) => (*value).into(),
+        Value::Float(number) if number.is_finite() => (*number).into(),
+        Value::Float(number) => number.to_string().into(),
+        Value::Text(text) => text.as_str().into(),
+        Value::Json(text) => serde_json::from_str(text).unwrap_or_else(|_| text.as_str().into()),
+        Value::Bytes(_) => value_text(value).trim_matches('"').into(),
+        Value::Date(_) | Value::Timestamp(_) => value_text(value).into(),
+    }
+}
+
 /// A value as it would be written.
 pub(super) fn value_text(value: &Value) -> String {
     match value {
@@ -93,6 +109,25 @@ mod tests {
             let written: toml::Table = format!("x = {text}").parse().unwrap();
             let read = value(&written["x"], value_type).unwrap();
             assert_eq!(value_text(&read), shown);
+        }
+    }
+
+    #[test]
+    fn a_value_is_json_of_its_own_type() {
+        for (value, json) in [
+            (Value::Null, "null"),
+            (Value::Boolean(true), "true"),
+            (Value::Integer(i64::MIN), "-9223372036854775808"),
+            (Value::Float(1.5), "1.5"),
+            (Value::Float(f64::NAN), "\"NaN\""),
+            (Value::Text("a\"b".into()), "\"a\\\"b\""),
+            (Value::Bytes(vec![0xc0, 0xff]), "\"c0ff\""),
+            (Value::Date(0), "\"1970-01-01\""),
+            (Value::Timestamp(0), "\"1970-01-01T00:00:00Z\""),
+            (Value::Json("[1, {}]".into()), "[1,{}]"),
+            (Value::Json("[".into()), "\"[\""),
+        ] {
+            assert_eq!(json_value(&value).to_string(), json);
         }
     }
 
