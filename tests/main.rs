@@ -15,6 +15,7 @@ mod held;
 mod hostile;
 mod keyed;
 mod main_job;
+mod new;
 mod operator;
 mod privacy;
 mod redelivery;

@@ -41,6 +41,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
             ))
         }
         Some(Command::Test(asked)) => test(*asked),
+        Some(Command::New(asked)) => print(&asked.write()?),
         Some(Command::Ddl(ddl)) => print(&ddl.statements()?),
         Some(Command::KeyedHash(asked)) => keyed_hashes(&asked.keys()?),
         #[cfg(feature = "demo")]
