@@ -11,7 +11,7 @@ missing() {
 }
 
 if [ ! -e "$tools/$compiler" ]; then
-    command -v npm >/dev/null || missing "npm is missing: install Node.js 20 or later"
+    command -v npm >/dev/null || missing "npm is missing: install Node.js 18 or later"
     npm install --silent --no-audit --no-fund --prefix "$tools" "$compiler" ||
         missing "$compiler cannot be installed: npm says why"
     touch "$tools/$compiler"

@@ -147,7 +147,7 @@ impl Language {
         match self {
             Self::Rust => "rustup",
             Self::Python => "Python 3.10 or later, with venv",
-            Self::Javascript => "Node.js 20 or later, with npm",
+            Self::Javascript => "Node.js 18 or later, with npm",
             Self::C => "Python 3.10 or later, with venv (for the compiler's packages)",
         }
     }
