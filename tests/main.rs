@@ -18,6 +18,7 @@ mod hostile;
 mod inspect;
 mod keyed;
 mod main_job;
+mod new;
 mod operator;
 mod privacy;
 mod redelivery;

@@ -18,7 +18,9 @@ use crate::queue::QueueSettings;
 use crate::sandbox::{
     self, Cache, Capabilities, Conditions, Digest, Isolation, Keys, Limits, Pointer,
 };
-use crate::workbench::{BenchArgs, CompareArgs, InspectArgs, ReplayArgs, RunOnceArgs, Test};
+use crate::workbench::{
+    BenchArgs, CompareArgs, InspectArgs, NewArgs, ReplayArgs, RunOnceArgs, Test,
+};
 
 /// Loads SQS messages into PostgreSQL through a sandboxed transform component.
 ///
@@ -52,6 +54,9 @@ pub enum Command {
     /// Print the statements that create the ledger, for a database
     /// administrator; with --transform, those for the target table too.
     Ddl(DdlArgs),
+    /// Begin a policy: a project that builds, with its interface, its first
+    /// cases and a page that says how it goes on.
+    New(NewArgs),
     /// Try a component on cases, in the sandbox and under the limits of a run,
     /// and check what holds of every message.
     Test(Box<TestArgs>),

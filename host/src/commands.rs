@@ -47,6 +47,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Some(Command::Inspect(asked)) => inspect(*asked),
         Some(Command::RunOnce(asked)) => run_once(*asked),
         Some(Command::Bench(asked)) => bench(*asked),
+        Some(Command::New(asked)) => print(&asked.write()?),
         Some(Command::Ddl(ddl)) => print(&ddl.statements()?),
         Some(Command::KeyedHash(asked)) => keyed_hashes(&asked.keys()?),
         #[cfg(feature = "demo")]

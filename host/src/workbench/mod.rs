@@ -1,5 +1,6 @@
-//! The workbench of those who write policies: a component is tried on cases, in
-//! the same sandbox and under the same limits as in a run.
+//! The workbench of those who write policies: a project to begin with, and a
+//! component tried on cases, in the same sandbox and under the same limits as in
+//! a run.
 
 mod bench;
 mod calendar;
@@ -9,6 +10,7 @@ mod compare;
 mod complaint;
 mod inputs;
 mod inspect;
+mod new;
 mod properties;
 mod replay;
 mod run_once;
@@ -21,6 +23,7 @@ pub use bench::BenchArgs;
 pub use compare::{Compare, CompareArgs, Report as CompareReport};
 pub use complaint::Complaint;
 pub use inspect::InspectArgs;
+pub use new::NewArgs;
 pub use replay::{Replay, ReplayArgs, Report as ReplayReport};
 pub use run_once::RunOnceArgs;
 pub use test::{Report, Test};
