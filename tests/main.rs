@@ -4,6 +4,7 @@
 //! One file a subject; each test is named for what it claims.
 
 mod cache;
+mod case_files;
 mod cases;
 mod check;
 mod components;
@@ -15,10 +16,12 @@ mod held;
 mod hostile;
 mod keyed;
 mod main_job;
+mod manual;
 mod operator;
 mod privacy;
 mod redelivery;
 mod rejected;
+mod rules;
 mod services;
 mod shutdown;
 mod structure;

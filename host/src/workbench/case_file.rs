@@ -117,6 +117,7 @@ impl Reader<'_> {
         Ok(Case {
             name,
             file: self.file.to_owned(),
+            place: Some(number),
             message,
             expected,
         })

@@ -75,6 +75,7 @@ fn read_file(file: &Path, columns: &[Column]) -> Result<Result<Vec<Case>, Vec<Co
         let cases = messages.into_iter().map(|message| Case {
             name: message.origin_id.clone(),
             file: file.to_owned(),
+            place: None,
             message,
             expected: None,
         });

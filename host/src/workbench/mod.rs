@@ -5,11 +5,17 @@ mod calendar;
 mod case;
 mod case_file;
 mod complaint;
+mod fuzz;
 mod inputs;
+mod junit;
 mod properties;
+mod room;
 mod sqs_json;
 mod test;
+mod update;
 mod written;
 
 pub use complaint::Complaint;
-pub use test::{Report, Test};
+pub use fuzz::{Fuzz, FuzzFailure, FuzzReport};
+pub use room::Room;
+pub use test::{CaseReport, Report, Test, Tested};
