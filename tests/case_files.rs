@@ -188,7 +188,7 @@ fn a_report_for_a_ci_names_each_case_and_each_property() {
     }
     let nowhere = folder.path().join("none/junit.xml");
     let run = test(&mask(), &[&file]).option("--junit", &nowhere).run();
-    run.exited(78).says(&["junit.xml"]);
+    run.exited(73).says(&["junit.xml"]);
 }
 
 #[test]

@@ -22,7 +22,7 @@ const FILE_BYTES_MAX: usize = 64 << 20;
 /// The host's defaults.
 const MEMORY_PAGES_MAX: u64 = 1_024;
 const TABLE_ELEMENTS_MAX: u64 = 100_000;
-const CORE_INSTANCES_MAX: usize = 16;
+const CORE_INSTANCES_MAX: usize = 64;
 /// Deep enough for any recursion to end on the stack.
 const NESTED: usize = 200_000;
 /// How many pages the default component has itself, at the most.
@@ -171,7 +171,7 @@ fn a_memory_that_no_limit_allows_is_refused() {
     let large = module_with_memories([pages(MEMORY_PAGES_MAX + 1)]);
     refused_bytes(extended(&large, 1)).says(&[limit]);
     let several = module_with_memories([pages(1)]);
-    refused_bytes(extended(&several, 2)).says(&["memories"]);
+    refused_bytes(extended(&several, 4)).says(&["memories"]);
     let shared = MemoryType {
         shared: true,
         maximum: Some(1),
@@ -209,8 +209,8 @@ fn core_instances_are_no_fault_within_the_limit() {
 fn core_instances_are_refused_over_the_limit() {
     let option = "--transform-core-instances-max";
     let many = extended(&Module::new(), CORE_INSTANCES_MAX);
-    refused_bytes(&many).says(&[option, "16"]);
-    assert_runs(&many, |host| host.option(option, "17"));
+    refused_bytes(&many).says(&[option, "64"]);
+    assert_runs(&many, |host| host.option(option, "65"));
 }
 
 #[test]

@@ -77,6 +77,6 @@ fn there_is_a_manual_page_for_each_command() {
     let nowhere = nowhere.to_str().expect("a name");
     with_secrets(&["man", nowhere])
         .run()
-        .exited(78)
+        .exited(73)
         .says(&["none"]);
 }

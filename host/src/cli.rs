@@ -19,7 +19,7 @@ use crate::queue::QueueSettings;
 use crate::sandbox::{
     self, Cache, Capabilities, Conditions, Digest, Isolation, Keys, Limits, Pointer,
 };
-use crate::workbench::{Fuzz, Test};
+use crate::workbench::{Fuzz, NewArgs, Test};
 
 /// Loads SQS messages into PostgreSQL through a sandboxed transform component.
 ///
@@ -56,6 +56,9 @@ pub enum Command {
     /// Try a component on cases, in the sandbox and under the limits of a run,
     /// and check what holds of every message.
     Test(Box<TestArgs>),
+    /// Begin a policy: a project that builds, with its interface, its first
+    /// cases and a page that says how it goes on.
+    New(NewArgs),
     /// Print the keyed hashes of values, which are read from standard input, a
     /// line each: the id of each key, and the hash that hmac_mask stores under
     /// it. So somebody's rows are found, before a rotation and after it.

@@ -41,6 +41,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
             ))
         }
         Some(Command::Test(asked)) => test(*asked),
+        Some(Command::New(asked)) => print(&asked.write()?),
         Some(Command::Ddl(ddl)) => print(&ddl.statements()?),
         Some(Command::KeyedHash(asked)) => keyed_hashes(&asked.keys()?),
         Some(Command::Completions(asked)) => print(&asked.script()),
@@ -88,7 +89,7 @@ fn test(asked: TestArgs) -> Result<(), Failure> {
         let text = report.junit().ends_as(Kind::Internal)?;
         let written = std::fs::write(&file, text);
         let what = || format!("write {}", file.display());
-        written.with_context(what).ends_as(Kind::Configuration)?;
+        written.with_context(what).ends_as(Kind::CannotCreate)?;
     }
     tested.update()?;
     report.failure().map_or(Ok(()), Err)

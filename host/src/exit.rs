@@ -23,6 +23,8 @@ pub enum Kind {
     Unavailable = 69,
     /// A fault of etl-host itself.
     Internal = 70,
+    /// A file that is asked for cannot be written.
+    CannotCreate = 73,
     /// Something is configured wrongly.
     Configuration = 78,
 }

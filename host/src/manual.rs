@@ -29,7 +29,9 @@ impl CompletionsArgs {
         let mut command = Cli::command();
         let name = command.get_name().to_owned();
         clap_complete::generate(self.shell, &mut command, name, &mut script);
-        String::from_utf8_lossy(&script).into_owned()
+        // clap_complete 4.6.11 takes the hyphen of the program's name for a
+        // space in every second place, so that bash would complete nothing.
+        String::from_utf8_lossy(&script).replace("etl__subcmd__host", "etl__host")
     }
 }
 
@@ -49,7 +51,7 @@ impl ManArgs {
     /// The page, or nothing where all of them have been written.
     ///
     /// # Errors
-    /// The folder cannot be written (78).
+    /// The folder cannot be written (73).
     pub fn page(&self) -> Result<String, Failure> {
         let Some(folder) = &self.folder else {
             let mut page = Vec::new();
@@ -59,7 +61,7 @@ impl ManArgs {
         };
         clap_mangen::generate_to(Cli::command(), folder)
             .with_context(|| format!("write the manual pages into {}", folder.display()))
-            .ends_as(Kind::Configuration)?;
+            .ends_as(Kind::CannotCreate)?;
         Ok(String::new())
     }
 }

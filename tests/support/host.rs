@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -32,6 +32,7 @@ pub struct Host {
     options: Vec<(String, OsString)>,
     words: Vec<OsString>,
     environment: Vec<(String, OsString)>,
+    folder: PathBuf,
 }
 
 impl Host {
@@ -51,6 +52,8 @@ impl Host {
             options: Vec::new(),
             words: Vec::new(),
             environment: Vec::new(),
+            // Where a person runs it: the demo looks for its component there.
+            folder: repository(),
         };
         host.env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("AWS_REGION", REGION)
@@ -77,6 +80,12 @@ impl Host {
     /// Adds a word as it is: a flag, a subcommand, a repeated option.
     pub fn word(mut self, word: impl Into<OsString>) -> Host {
         self.words.push(word.into());
+        self
+    }
+
+    /// Runs it in another folder than the repository.
+    pub fn inside(mut self, folder: impl Into<PathBuf>) -> Host {
+        self.folder = folder.into();
         self
     }
 
@@ -113,8 +122,7 @@ impl Host {
                     .iter()
                     .flat_map(|(name, value)| [OsString::from(name), value.clone()]),
             )
-            // Where a person runs it: the demo looks for its component there.
-            .current_dir(repository())
+            .current_dir(&self.folder)
             .env_clear()
             .envs(self.environment)
             .stdin(Stdio::piped())

@@ -47,8 +47,8 @@ pub const TABLE_ELEMENTS_DEFAULT: u32 = 100_000;
 /// The most that a WebAssembly file may declare.
 pub const TABLE_ELEMENTS_MAX: u32 = 10_000_000;
 /// The default bound on core instances: a component of one module has up to
-/// four, with an adapter of WASI some ten.
-pub const CORE_INSTANCES_DEFAULT: u32 = 16;
+/// four, with an adapter of WASI some ten, a whole Python 38.
+pub const CORE_INSTANCES_DEFAULT: u32 = 64;
 /// Address space is set aside for each.
 pub const CORE_INSTANCES_MAX: u32 = 100;
 /// The default bound on one message: some ten thousand times what the default
@@ -74,8 +74,9 @@ pub const COMPILE_SECS_MAX: u64 = 60 * 60;
 /// PostgreSQL takes no value of 1 GiB.
 pub const RESULT_KIB_MAX: u32 = 1_048_576;
 
-/// Memories of one component: its own and one adapter's.
-pub(super) const MEMORIES_MAX: u32 = 2;
+/// Memories of one component: its own, and those of what stands in for a WASI,
+/// of which QuickJS has two. For each of them, address space is set aside.
+pub(super) const MEMORIES_MAX: u32 = 4;
 /// Tables of one component: its own and those of its adapters.
 pub(super) const TABLES_MAX: u32 = 16;
 /// Handles that one instance may hold at a time, its own resources' and those

@@ -1,5 +1,6 @@
-//! The workbench of those who write policies: a component is tried on cases, in
-//! the same sandbox and under the same limits as in a run.
+//! The workbench of those who write policies: a project to begin with, and a
+//! component tried on cases, in the same sandbox and under the same limits as in
+//! a run.
 
 mod calendar;
 mod case;
@@ -8,6 +9,7 @@ mod complaint;
 mod fuzz;
 mod inputs;
 mod junit;
+mod new;
 mod properties;
 mod room;
 mod sqs_json;
@@ -17,5 +19,6 @@ mod written;
 
 pub use complaint::Complaint;
 pub use fuzz::{Fuzz, FuzzFailure, FuzzReport};
+pub use new::NewArgs;
 pub use room::Room;
 pub use test::{CaseReport, Report, Test, Tested};

@@ -1,0 +1,139 @@
+//! A project of `etl-host new`, built and tested as its README says.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A language, and the guest that is written in it.
+pub struct Language {
+    /// What `--lang` takes.
+    pub name: &'static str,
+    /// How people call it.
+    pub title: &'static str,
+    /// The folder in `guests/` whose file of this name is the guest's policy;
+    /// the guest of Rust is built by `cargo guests`.
+    guest: Option<(&'static str, &'static str)>,
+}
+
+pub static LANGUAGES: [Language; 4] = [
+    Language {
+        name: "rust",
+        title: "Rust",
+        guest: None,
+    },
+    Language {
+        name: "python",
+        title: "Python",
+        guest: Some(("python", "policy.py")),
+    },
+    Language {
+        name: "javascript",
+        title: "JavaScript",
+        guest: Some(("javascript", "policy.js")),
+    },
+    Language {
+        name: "c",
+        title: "C",
+        guest: Some(("c", "policy.c")),
+    },
+];
+
+/// A project.
+pub struct Project {
+    folder: PathBuf,
+    name: &'static str,
+    language: &'static Language,
+}
+
+/// What a project has built.
+pub struct Component {
+    pub file: PathBuf,
+}
+
+/// The folder of all projects: what they install is kept for the next time.
+fn work() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("languages")
+}
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The cases that all guests pass.
+pub fn cases() -> PathBuf {
+    repository().join("guests/cases")
+}
+
+/// Clears what an earlier run has built, and keeps what it has installed.
+pub fn begin() {
+    for language in &LANGUAGES {
+        let folder = work().join(language.name);
+        match fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                panic!("clear {}: {error}", folder.display())
+            }
+            _ => fs::create_dir_all(folder).expect("make a folder"),
+        }
+    }
+}
+
+impl Project {
+    /// Writes a project of this name.
+    pub fn new(name: &'static str, language: &'static Language) -> Self {
+        let folder = work().join(language.name);
+        let mut new = etl_host();
+        new.args(["new", name, "--lang", language.name]);
+        run(new.current_dir(&folder));
+        Self {
+            folder: folder.join(name),
+            name,
+            language,
+        }
+    }
+
+    /// The same with the guest's policy in place of the one it begins with.
+    pub fn of_the_guest(self) -> Option<Self> {
+        let (folder, policy) = self.language.guest?;
+        let guest = repository().join("guests").join(folder).join(policy);
+        fs::copy(guest, self.folder.join(policy)).expect("copy the guest's policy");
+        Some(self)
+    }
+
+    /// Builds it, by its one command.
+    pub fn build(&self) -> Component {
+        let tools = work().join(format!("tools-{}", self.language.name));
+        let mut build = Command::new("./build.sh");
+        run(build.current_dir(&self.folder).env("ETL_HOST_TOOLS", tools));
+        Component {
+            file: self.folder.join(format!("{}.wasm", self.name)),
+        }
+    }
+}
+
+impl Component {
+    /// Tests it on cases, those of its own folder or others.
+    pub fn test(&self, cases: impl AsRef<Path>) {
+        let mut test = etl_host();
+        test.arg("test").arg(&self.file).arg(cases.as_ref());
+        run(test.current_dir(self.file.parent().expect("a folder")));
+    }
+}
+
+fn etl_host() -> Command {
+    let mut host = Command::new(env!("CARGO_BIN_EXE_etl-host"));
+    // Each component is new: nothing is gained by keeping it.
+    host.env("ETL_HOST_CACHE_DIR", "off");
+    host
+}
+
+/// Runs a command to its end. Panics with all that it said unless it ends well.
+fn run(command: &mut Command) {
+    let output = command.output().expect("run a command");
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
