@@ -5,6 +5,7 @@
 
 mod bench;
 mod cache;
+mod case_files;
 mod cases;
 mod check;
 mod compare;
@@ -13,17 +14,20 @@ mod delivery;
 mod demo;
 mod fake_network;
 mod fake_queue;
+mod guide;
 mod held;
 mod hostile;
 mod inspect;
 mod keyed;
 mod main_job;
+mod manual;
 mod new;
 mod operator;
 mod privacy;
 mod redelivery;
 mod rejected;
 mod replay;
+mod rules;
 mod run_once;
 mod services;
 mod shutdown;

@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 
 use crate::event::Event;
 use crate::exit::{Ends, Failure, Kind, failure};
+use crate::manual::{CompletionsArgs, ManArgs};
 use crate::output::{Database, STATEMENT_SECS_DEFAULT, Settings, is_table_name};
 use crate::pipeline::{
     DRAIN_SECS_DEFAULT, FAULTS_PERCENT_DEFAULT, FAULTS_WINDOW_MESSAGES_DEFAULT, FaultLimits, Plan,
@@ -19,7 +20,7 @@ use crate::sandbox::{
     self, Cache, Capabilities, Conditions, Digest, Isolation, Keys, Limits, Pointer,
 };
 use crate::workbench::{
-    BenchArgs, CompareArgs, InspectArgs, NewArgs, ReplayArgs, RunOnceArgs, Test,
+    BenchArgs, CompareArgs, Fuzz, InspectArgs, NewArgs, ReplayArgs, RunOnceArgs, Test,
 };
 
 /// Loads SQS messages into PostgreSQL through a sandboxed transform component.
@@ -79,6 +80,10 @@ pub enum Command {
     /// line each: the id of each key, and the hash that hmac_mask stores under
     /// it. So somebody's rows are found, before a rotation and after it.
     KeyedHash(KeyedHashArgs),
+    /// Print what makes a shell complete etl-host's commands and options.
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write those of all commands into a folder.
+    Man(ManArgs),
     /// Run the whole path on this machine, with a queue and a database of its
     /// own: nothing to install, nothing to configure.
     #[cfg(feature = "demo")]
@@ -101,6 +106,8 @@ pub struct HealthcheckArgs {
 #[command(after_help = "\
 Example:
   etl-host test guests/sha256_mask.wasm cases/
+  etl-host test my_mask.wasm --update                 # write what came out into the cases
+  etl-host test my_mask.wasm --fuzz 10000 --junit target/junit.xml
 
 A case file (.toml):
   [[case]]
@@ -120,6 +127,21 @@ pub struct TestArgs {
     /// makes them coarser on purpose.
     #[arg(long, value_name = "POINTER,…", value_parser = sensitive, value_delimiter = ',')]
     may_collide: Vec<Pointer>,
+    /// Change the case files (.toml) to what came out, after showing it: also
+    /// those that expected nothing in particular. Faults are never written.
+    #[arg(long)]
+    update: bool,
+    /// Try it on N more bodies, mutated from the cases and hostile ones: no
+    /// fault, no leak. What fails is made as small as it can be and kept as a
+    /// case beside the first CASES.
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    fuzz: Option<usize>,
+    /// What the bodies of --fuzz are drawn from; default: at random, and told.
+    #[arg(long, value_name = "SEED", requires = "fuzz")]
+    seed: Option<u64>,
+    /// Write the result as JUnit XML, too.
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
     #[command(flatten)]
     conditions: ComponentArgs,
     /// How the result is printed.
@@ -136,6 +158,8 @@ pub struct DdlArgs {
     /// The target table, [schema.]table.
     #[arg(long, value_name = "NAME", env = "ETL_HOST_TABLE", default_value = TABLE_DEFAULT)]
     pub table: String,
+    #[command(flatten)]
+    parameters: ParameterArgs,
     #[command(flatten)]
     cache: CacheArgs,
 }
@@ -285,9 +309,8 @@ pub struct RunArgs {
     shape: ShapeArgs,
 }
 
-/// How a component is run, whatever for.
 #[derive(Debug, Args)]
-pub(crate) struct ComponentArgs {
+struct ParameterArgs {
     /// A parameter of the component; the variable holds one a line.
     #[arg(
         long = "param",
@@ -296,7 +319,14 @@ pub(crate) struct ComponentArgs {
         value_parser = parameter,
         value_delimiter = '\n'
     )]
-    parameters: Vec<(String, String)>,
+    given: Vec<(String, String)>,
+}
+
+/// How a component is run, whatever for.
+#[derive(Debug, Args)]
+pub(crate) struct ComponentArgs {
+    #[command(flatten)]
+    parameters: ParameterArgs,
     /// Fields of the body whose raw values must not get out of the component,
     /// beside those that it declares sensitive.
     #[arg(
@@ -334,7 +364,7 @@ impl ComponentArgs {
     /// The keys cannot be read, or the cache cannot be used (78).
     pub(crate) fn conditions(&self, digests: Vec<Digest>) -> Result<Conditions, Failure> {
         Ok(Conditions {
-            parameters: self.parameters.clone(),
+            parameters: self.parameters.given.clone(),
             digests,
             sensitive: self.sensitive.clone(),
             limits: self.limits.checked(),
@@ -642,6 +672,11 @@ impl TestArgs {
             component: self.component,
             inputs: self.cases,
             may_collide: self.may_collide,
+            update: self.update,
+            fuzz: self.fuzz.map(|inputs| Fuzz {
+                inputs,
+                seed: self.seed.unwrap_or_else(rand::random),
+            }),
             conditions: self.conditions.conditions(Vec::new())?,
         })
     }
@@ -657,8 +692,13 @@ impl DdlArgs {
         let mut statements = crate::output::Ledger::ddl();
         if let Some(file) = self.transform {
             let cache = self.cache.open()?;
-            let description = sandbox::Sandbox::describe(&file, Limits::default(), cache.as_ref())
-                .ends_as(Kind::Configuration)?;
+            let description = sandbox::Sandbox::describe_with(
+                &self.parameters.given,
+                &file,
+                Limits::default(),
+                cache.as_ref(),
+            )
+            .ends_as(Kind::Configuration)?;
             statements.push_str(&crate::output::Table::ddl(&table, &description.columns));
         }
         Ok(statements)

@@ -50,6 +50,8 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Some(Command::New(asked)) => print(&asked.write()?),
         Some(Command::Ddl(ddl)) => print(&ddl.statements()?),
         Some(Command::KeyedHash(asked)) => keyed_hashes(&asked.keys()?),
+        Some(Command::Completions(asked)) => print(&asked.script()),
+        Some(Command::Man(asked)) => print(&asked.page()?),
         #[cfg(feature = "demo")]
         Some(Command::Demo(demo)) => crate::demo::run(demo),
         None => {
@@ -82,9 +84,17 @@ fn keyed_hashes(keys: &Keys) -> Result<(), Failure> {
 
 /// Tests a component, and prints what it shows.
 fn test(asked: TestArgs) -> Result<(), Failure> {
-    let output = asked.output;
-    let report = asked.test()?.run()?;
-    print_result(output, &report, || report.text())?;
+    let (output, junit) = (asked.output, asked.junit.clone());
+    let tested = asked.test()?.run()?;
+    let report = &tested.report;
+    print_result(output, report, || report.text())?;
+    if let Some(file) = junit {
+        let text = report.junit().ends_as(Kind::Internal)?;
+        let written = std::fs::write(&file, text);
+        let what = || format!("write {}", file.display());
+        written.with_context(what).ends_as(Kind::CannotCreate)?;
+    }
+    tested.update()?;
     report.failure().map_or(Ok(()), Err)
 }
 

@@ -18,6 +18,7 @@ pub mod cli;
 pub mod commands;
 pub mod comparison;
 pub mod log;
+pub mod manual;
 pub mod message;
 pub mod output;
 pub mod pipeline;

@@ -17,7 +17,7 @@ use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
 /// The guests, each a package and a folder of this name.
-pub const GUESTS: [Guest; 5] = [
+pub const GUESTS: [Guest; 7] = [
     Guest {
         name: "sha256_mask",
         runtime: Runtime::None { world: "transform" },
@@ -33,6 +33,18 @@ pub const GUESTS: [Guest; 5] = [
     Guest {
         name: "truncate_mask",
         runtime: Runtime::None { world: "transform" },
+        folder: "guests",
+    },
+    Guest {
+        name: "rule_mask",
+        runtime: Runtime::None { world: "transform" },
+        folder: "guests",
+    },
+    Guest {
+        name: "keyed_rule_mask",
+        runtime: Runtime::None {
+            world: "keyed-transform",
+        },
         folder: "guests",
     },
     // Not for users: it breaks each rule on request.

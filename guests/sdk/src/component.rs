@@ -58,7 +58,10 @@ impl<P> Configured<P> {
 
 impl<E: Exports> exports::etl::transform::policy::Guest for E {
     fn describe() -> Description {
-        E::Policy::describe()
+        match E::configured().0.get() {
+            Some(policy) => policy.description(),
+            None => E::Policy::describe(),
+        }
     }
 
     fn configure(arguments: Vec<Argument>) -> Result<(), Refusal> {

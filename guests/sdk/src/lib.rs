@@ -78,7 +78,7 @@ pub use types::{
 /// What becomes of a message: a pure function of the message and of the
 /// parameters.
 pub trait Policy: Sized + 'static {
-    /// Says what the component is: the same at every call.
+    /// Says what the component is, before it has its parameters.
     fn describe() -> Description;
 
     /// Makes the policy from its parameters: every declared one that was given
@@ -87,6 +87,12 @@ pub trait Policy: Sized + 'static {
     /// # Errors
     /// The parameter that is not accepted, and what it expects instead.
     fn configure(arguments: &[Argument]) -> Result<Self, Refusal>;
+
+    /// Says what the component is with its parameters. To be written only where
+    /// columns or fields follow from them; name, version and parameters do not.
+    fn description(&self) -> Description {
+        Self::describe()
+    }
 
     /// Judges one message. The other messages of its batch are out of reach by
     /// construction.

@@ -8,8 +8,6 @@
 
 extern crate alloc;
 
-mod network;
-
 use alloc::{format, string::String, vec::Vec};
 use core::{net::IpAddr, ops::RangeInclusive};
 
@@ -18,6 +16,7 @@ use etl_transform::{
     Row, Value, ValueType, value_of,
 };
 use login::{Field, Login, sent_date};
+use rules::network;
 
 etl_transform::export!(TruncateMask);
 
@@ -129,16 +128,15 @@ impl TruncateMask {
         ]))
     }
 
-    /// The network of an address, such as `203.0.113.0/24`. An IPv4 address in
-    /// IPv6 clothes (`::ffff:203.0.113.7`) is cut as the IPv4 address it is:
-    /// its first 48 bits are the same for all of them.
+    /// The network of an address, such as `203.0.113.0/24`.
     fn masked_ip(&self, ip: &str) -> Result<String, Rejection> {
         let address: IpAddr = ip
             .parse()
             .map_err(|_| Field::Ip.rejected(Reason::Invalid))?;
-        Ok(match address.to_canonical() {
-            IpAddr::V4(address) => network::of_ipv4(address, self.ipv4_prefix_bits),
-            IpAddr::V6(address) => network::of_ipv6(address, self.ipv6_prefix_bits),
-        })
+        Ok(network::of(
+            address,
+            self.ipv4_prefix_bits,
+            self.ipv6_prefix_bits,
+        ))
     }
 }

@@ -115,6 +115,15 @@ impl Program {
     }
 }
 
+impl Program {
+    /// A program that is asked what it is, and judges nothing: that needs
+    /// nothing of what it may import.
+    fn asked(file: &Path, limits: Limits, cache: Option<&Cache>) -> Result<Self> {
+        let all = Capabilities::all();
+        Self::load(file, limits, 1, Instructions::Uncounted, &[], &all, cache)
+    }
+}
+
 /// How the operator wants a component to be run.
 #[derive(Clone, Debug)]
 pub struct Conditions {
@@ -181,7 +190,7 @@ impl Sandbox {
             )?;
             let description = Instance::describe(&program)?;
             let arguments = description.arguments(parameters)?;
-            Instance::try_arguments(&program, &arguments, &description)?;
+            let description = Instance::describe_configured(&program, &arguments, &description)?;
             Ok(Self {
                 program,
                 arguments,
@@ -198,12 +207,26 @@ impl Sandbox {
     /// # Errors
     /// As [`Sandbox::load`].
     pub fn describe(file: &Path, limits: Limits, cache: Option<&Cache>) -> Result<Description> {
+        let describe = || Instance::describe(&Program::asked(file, limits, cache)?);
+        describe().with_context(|| format!("load component {}", file.display()))
+    }
+
+    /// What it says of itself with these parameters: its columns may follow from
+    /// them.
+    ///
+    /// # Errors
+    /// As [`Sandbox::load`].
+    pub fn describe_with(
+        parameters: &[(String, String)],
+        file: &Path,
+        limits: Limits,
+        cache: Option<&Cache>,
+    ) -> Result<Description> {
         let describe = || {
-            // What it is asked here needs nothing that it may import.
-            let all = Capabilities::all();
-            let uncounted = Instructions::Uncounted;
-            let program = Program::load(file, limits, 1, uncounted, &[], &all, cache)?;
-            Instance::describe(&program)
+            let program = Program::asked(file, limits, cache)?;
+            let description = Instance::describe(&program)?;
+            let arguments = description.arguments(parameters)?;
+            Instance::describe_configured(&program, &arguments, &description)
         };
         describe().with_context(|| format!("load component {}", file.display()))
     }

@@ -30,7 +30,8 @@ pub struct Description {
     pub name: String,
     /// Its version, as its authors number it.
     pub version: String,
-    /// The columns that it writes.
+    /// The columns that it writes; none where they follow from parameters that it
+    /// has not been given.
     pub columns: Vec<Column>,
     /// The input fields that it reads.
     pub fields: Vec<Field>,
@@ -48,7 +49,7 @@ pub struct Field {
 }
 
 /// A parameter that an operator may set.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parameter {
     /// Its name.
     pub name: String,
@@ -88,7 +89,6 @@ impl Description {
             "its version is no printable text"
         );
         let columns = &description.columns;
-        ensure!(!columns.is_empty(), "it describes no columns");
         for column in columns {
             let bytes = column.name.len();
             ensure!(
@@ -118,6 +118,26 @@ impl Description {
                 .map(|parameter| &parameter.name),
         )?;
         Ok(description)
+    }
+
+    /// Takes over what a component says of itself once it is configured: columns
+    /// and fields may follow from the parameters, and nothing else.
+    ///
+    /// # Errors
+    /// As [`Description::check`]; it has no columns, or has become another.
+    pub(super) fn configured(&self, described: types::Description) -> Result<Self> {
+        let configured = Self::check(described)?;
+        ensure!(
+            !configured.columns.is_empty(),
+            "it describes no columns, also once it is configured"
+        );
+        ensure!(
+            self.name == configured.name
+                && self.version == configured.version
+                && self.parameters == configured.parameters,
+            "once it is configured it describes another name, version or parameters"
+        );
+        Ok(configured)
     }
 
     /// Puts the operator's parameters into the order in which the component
@@ -311,7 +331,6 @@ mod tests {
 
     #[test]
     fn a_description_that_could_be_no_tables_is_refused() {
-        assert!(complaint(|d| d.columns.clear()).contains("no columns"));
         assert!(complaint(|d| d.name = "A b".into()).contains("name"));
         assert!(complaint(|d| d.columns[0].name = "x".repeat(64)).contains("63 bytes"));
         assert!(complaint(|d| d.columns[0].name = "x\u{1b}[31m".into()).contains("identifier"));
@@ -332,6 +351,33 @@ mod tests {
                 sensitive: true,
             };
             assert!(complaint(|d| d.fields.push(field)).contains("JSON pointer"));
+        }
+    }
+
+    #[test]
+    fn columns_and_fields_follow_from_parameters_and_nothing_else_does() {
+        let unconfigured = Description::check(types::Description {
+            columns: vec![],
+            ..described()
+        });
+        let unconfigured = unconfigured.unwrap();
+        let configured = |change: fn(&mut types::Description)| {
+            let mut described = described();
+            change(&mut described);
+            let configured = unconfigured.configured(described);
+            configured.map_err(|error| error.to_string())
+        };
+        assert_eq!(configured(|_| {}).unwrap().columns.len(), 1);
+        let complaint = configured(|d| d.columns.clear()).unwrap_err();
+        assert!(complaint.contains("no columns"), "{complaint}");
+        for change in [
+            (|d| d.name.push('2')) as fn(&mut types::Description),
+            |d| d.version.push('2'),
+            |d| d.parameters.clear(),
+            |d| d.parameters[0].default = None,
+        ] {
+            let complaint = configured(change).unwrap_err();
+            assert!(complaint.contains("another name"), "{complaint}");
         }
     }
 

@@ -103,7 +103,9 @@ fn ready(
     let missing = described.missing(parameters)?;
     if missing.is_empty() {
         let arguments = described.arguments(parameters)?;
-        Instance::try_arguments(&program, &arguments, &described)?;
+        // With its parameters it may have columns that it has not without them.
+        let configured = Instance::describe_configured(&program, &arguments, &described)?;
+        *description = Some(configured);
     }
     options.extend(missing.iter().map(|name| format!("--param {name}=VALUE")));
     Ok(options)

@@ -111,26 +111,31 @@ impl Instance {
     pub(super) fn describe(program: &Program) -> Result<Description> {
         let mut instance =
             Self::fresh(program, program.limits.message_ms_max).map_err(NoStart::in_words)?;
-        let policy = instance.exports.etl_transform_policy();
-        match policy.call_describe(&mut instance.store) {
-            Ok(described) => Description::check(described).context("its description is refused"),
-            Err(error) => bail!(
-                "its `describe` fails: {}",
-                in_words(&instance.fault(&error))
-            ),
-        }
+        Description::check(instance.call_describe()?).context("its description is refused")
     }
 
-    /// Tries the parameters on a fresh instance, as every later one gets them.
-    pub(super) fn try_arguments(
+    fn call_describe(&mut self) -> Result<types::Description> {
+        let policy = self.exports.etl_transform_policy();
+        policy
+            .call_describe(&mut self.store)
+            .map_err(|error| anyhow!("its `describe` fails: {}", in_words(&self.fault(&error))))
+    }
+
+    /// Tries the parameters on a fresh instance, as every later one gets them,
+    /// and asks it what it is with them.
+    pub(super) fn describe_configured(
         program: &Program,
         arguments: &[(String, String)],
         description: &Description,
-    ) -> Result<()> {
+    ) -> Result<Description> {
         let mut instance =
             Self::fresh(program, program.limits.message_ms_max).map_err(NoStart::in_words)?;
         let refusal = match instance.configure(arguments) {
-            Ok(Ok(())) => return Ok(()),
+            Ok(Ok(())) => {
+                let described = instance.call_describe()?;
+                let configured = description.configured(described);
+                return configured.context("its description is refused");
+            }
             Ok(Err(refusal)) => refusal,
             Err(error) => bail!(
                 "its `configure` fails: {}",

@@ -14,6 +14,8 @@ pub(super) struct Case {
     pub(super) name: String,
     /// Where it stands.
     pub(super) file: PathBuf,
+    /// Which `[[case]]` of a case file it is, from 0.
+    pub(super) place: Option<usize>,
     pub(super) message: Message,
     /// What should become of it; where nothing is expected, only the
     /// properties are checked that hold of every message.
@@ -70,6 +72,42 @@ pub(super) fn outcome(verdict: &Verdict) -> String {
     }
 }
 
+/// Whether two verdicts are the same.
+pub(super) fn alike(one: &Verdict, other: &Verdict) -> bool {
+    match (one, other) {
+        (Verdict::Rows(rows), Verdict::Rows(others)) => {
+            let same_row = |(row, other): (&Row, &Row)| {
+                row.len() == other.len() && row.iter().zip(other).all(|(a, b)| same(a, b))
+            };
+            rows.len() == others.len() && rows.iter().zip(others).all(same_row)
+        }
+        (Verdict::Skip, Verdict::Skip) => true,
+        (Verdict::Reject(one), Verdict::Reject(other)) => one == other,
+        _ => false,
+    }
+}
+
+/// What came out, a line each: what a case would expect.
+pub(super) fn lines(verdict: &Verdict, columns: &[Column]) -> Vec<String> {
+    let mut lines = vec![format!("outcome: {}", outcome(verdict))];
+    if let Verdict::Rows(rows) = verdict {
+        for (number, row) in rows.iter().enumerate() {
+            for (column, value) in columns.iter().zip(row) {
+                let place = place(number, rows.len(), column);
+                lines.push(format!("{place}: {}", value_text(value)));
+            }
+        }
+    }
+    lines
+}
+
+fn place(number: usize, rows: usize, column: &Column) -> String {
+    match rows {
+        1 => column.name.clone(),
+        _ => format!("row {} {}", number + 1, column.name),
+    }
+}
+
 fn counted(rows: usize) -> String {
     match rows {
         1 => "1 row".to_owned(),
@@ -96,10 +134,7 @@ fn rows_differ(expected: &[Row], rows: &[Row], columns: &[Column]) -> Vec<String
     for (number, (expected, row)) in expected.iter().zip(rows).enumerate() {
         for ((column, expected), value) in columns.iter().zip(expected).zip(row) {
             if !same(expected, value) {
-                let place = match rows.len() {
-                    1 => column.name.clone(),
-                    _ => format!("row {} {}", number + 1, column.name),
-                };
+                let place = place(number, rows.len(), column);
                 let (expected, value) = (value_text(expected), value_text(value));
                 differences.push(differs(&place, &expected, &value));
             }

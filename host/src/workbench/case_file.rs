@@ -118,6 +118,7 @@ impl Reader<'_> {
         Ok(Case {
             name,
             file: self.file.to_owned(),
+            place: Some(number),
             message,
             expected,
         })

@@ -87,6 +87,7 @@ fn read_file(file: &Path, columns: Option<&[Column]>) -> Result<Result<Vec<Case>
         let cases = messages.into_iter().map(|message| Case {
             name: message.origin_id.clone(),
             file: file.to_owned(),
+            place: None,
             message,
             expected: None,
         });

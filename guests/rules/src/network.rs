@@ -2,10 +2,20 @@
 //! with all bits past the prefix zero, a slash, the prefix's length.
 
 use alloc::{format, string::String};
-use core::net::{Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// The network of an address, such as `203.0.113.0/24`. An IPv4 address in IPv6
+/// clothes (`::ffff:203.0.113.7`) is cut as the IPv4 address it is: its first 48
+/// bits are the same for all of them.
+pub fn of(address: IpAddr, ipv4_prefix_bits: u8, ipv6_prefix_bits: u8) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(address) => of_ipv4(address, ipv4_prefix_bits),
+        IpAddr::V6(address) => of_ipv6(address, ipv6_prefix_bits),
+    }
+}
 
 /// The network of an IPv4 address. At least one bit is kept.
-pub fn of_ipv4(address: Ipv4Addr, prefix_bits: u8) -> String {
+fn of_ipv4(address: Ipv4Addr, prefix_bits: u8) -> String {
     let dropped = Ipv4Addr::BITS.saturating_sub(u32::from(prefix_bits));
     let mask = u32::MAX.checked_shl(dropped).unwrap_or(0);
     format!(
@@ -15,7 +25,7 @@ pub fn of_ipv4(address: Ipv4Addr, prefix_bits: u8) -> String {
 }
 
 /// The network of an IPv6 address. At least one bit is kept.
-pub fn of_ipv6(address: Ipv6Addr, prefix_bits: u8) -> String {
+fn of_ipv6(address: Ipv6Addr, prefix_bits: u8) -> String {
     let dropped = Ipv6Addr::BITS.saturating_sub(u32::from(prefix_bits));
     let mask = u128::MAX.checked_shl(dropped).unwrap_or(0);
     format!(
