@@ -13,11 +13,12 @@ use crate::support::host::Host;
 use crate::support::{guest, repository};
 
 /// Each language, and the program without which nothing is built.
-const LANGUAGES: [(&str, &str); 4] = [
+const LANGUAGES: [(&str, &str); 5] = [
     ("rust", "cargo"),
     ("python", "python3"),
     ("javascript", "npm"),
     ("c", "python3"),
+    ("go", "cargo"),
 ];
 
 fn new(folder: &Path, name: &str, language: &str) -> Host {

@@ -26,7 +26,7 @@ use std::panic::catch_unwind;
 use std::process::ExitCode;
 
 use measured::Measured;
-use project::{LANGUAGES, Language, Project};
+use project::{Component, LANGUAGES, Language, Project};
 
 fn main() -> ExitCode {
     // cargo itself adds `--bench`.
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
         assert!(known, "{word} is no language of a guest");
     }
     project::begin();
-    let mut measured = vec![Measured::of("Rust", &stage::file("sha256_mask.wasm"))];
+    let mut measured = vec![Measured::of("Rust", &Component::reference())];
     let (mut passed, mut failed) = (0, 0);
     let is_wanted =
         |language: &&Language| wanted.is_empty() || wanted.iter().any(|word| word == language.name);
@@ -80,7 +80,7 @@ fn tried(language: &'static Language) -> Option<Measured> {
         "ok      {}: its guest passes the shared cases",
         language.name
     );
-    same::on_mutated_bodies(&component.file);
+    same::on_mutated_bodies(&component);
     println!("ok      {}: on mutated bodies too", language.name);
-    Some(Measured::of(language.title, &component.file))
+    Some(Measured::of(language.title, &component))
 }

@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 use std::fs;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use etl_host::sandbox::{Conditions, Sandbox};
 
+use crate::project::Component;
 use crate::{same, stage};
 
 /// Messages of a batch.
@@ -28,13 +28,14 @@ pub struct Measured {
 
 impl Measured {
     /// Measures one.
-    pub fn of(title: &'static str, component: &Path) -> Self {
+    pub fn of(title: &'static str, component: &Component) -> Self {
         let load = |conditions: &Conditions| {
             let began = Instant::now();
-            let sandbox = Sandbox::load(component, conditions, 1).expect("load the component");
+            let sandbox =
+                Sandbox::load(&component.file, conditions, 1).expect("load the component");
             (began.elapsed(), sandbox)
         };
-        let cached = same::conditions();
+        let cached = same::conditions(component.wasi);
         let (compile, _) = load(&Conditions {
             cache: None,
             ..cached.clone()
@@ -43,7 +44,7 @@ impl Measured {
         let (start, sandbox) = load(&cached);
         Self {
             title,
-            bytes: fs::metadata(component)
+            bytes: fs::metadata(&component.file)
                 .expect("look at the component")
                 .len(),
             compile,

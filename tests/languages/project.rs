@@ -13,28 +13,40 @@ pub struct Language {
     /// The folder in `guests/` whose file of this name is the guest's policy;
     /// the guest of Rust is built by `cargo guests`.
     guest: Option<(&'static str, &'static str)>,
+    /// Whether its runtime wants a WASI.
+    pub wasi: bool,
 }
 
-pub static LANGUAGES: [Language; 4] = [
+pub static LANGUAGES: [Language; 5] = [
     Language {
         name: "rust",
         title: "Rust",
         guest: None,
+        wasi: false,
     },
     Language {
         name: "python",
         title: "Python",
         guest: Some(("python", "policy.py")),
+        wasi: false,
     },
     Language {
         name: "javascript",
         title: "JavaScript",
         guest: Some(("javascript", "policy.js")),
+        wasi: false,
     },
     Language {
         name: "c",
         title: "C",
         guest: Some(("c", "policy.c")),
+        wasi: false,
+    },
+    Language {
+        name: "go",
+        title: "Go",
+        guest: Some(("go", "policy.go")),
+        wasi: true,
     },
 ];
 
@@ -48,6 +60,7 @@ pub struct Project {
 /// What a project has built.
 pub struct Component {
     pub file: PathBuf,
+    pub wasi: bool,
 }
 
 /// The folder of all projects: what they install is kept for the next time.
@@ -106,15 +119,27 @@ impl Project {
         run(build.current_dir(&self.folder).env("ETL_HOST_TOOLS", tools));
         Component {
             file: self.folder.join(format!("{}.wasm", self.name)),
+            wasi: self.language.wasi,
         }
     }
 }
 
 impl Component {
+    /// The committed one, that all others are compared with.
+    pub fn reference() -> Self {
+        Self {
+            file: repository().join("guests/sha256_mask.wasm"),
+            wasi: false,
+        }
+    }
+
     /// Tests it on cases, those of its own folder or others.
     pub fn test(&self, cases: impl AsRef<Path>) {
         let mut test = etl_host();
         test.arg("test").arg(&self.file).arg(cases.as_ref());
+        if self.wasi {
+            test.args(["--allow", "wasi"]);
+        }
         run(test.current_dir(self.file.parent().expect("a folder")));
     }
 }

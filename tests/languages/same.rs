@@ -1,13 +1,11 @@
 //! Two components that are the same policy: each message has the same verdict
 //! of both, whatever its body.
 
-use std::path::Path;
-
 use etl_host::message::Message;
 use etl_host::sandbox::{Capabilities, Conditions, Isolation, Limits, Sandbox};
 use etl_host::verdict::Verdict;
 
-use crate::project::cases;
+use crate::project::{Component, cases};
 use crate::runner::{Target, corpus};
 use crate::stage;
 
@@ -44,9 +42,12 @@ const WORDS: &[&[u8]] = &[
 
 /// Judges mutated bodies with a component and with `guests/sha256_mask.wasm`.
 /// Panics at the first of which they differ, and keeps it.
-pub fn on_mutated_bodies(component: &Path) {
-    let load = |file: &Path| Sandbox::load(file, &conditions(), 1).expect("load a component");
-    let (reference, other) = (load(&stage::file("sha256_mask.wasm")), load(component));
+pub fn on_mutated_bodies(component: &Component) {
+    let load = |component: &Component| {
+        let conditions = conditions(component.wasi);
+        Sandbox::load(&component.file, &conditions, 1).expect("load a component")
+    };
+    let (reference, other) = (load(&Component::reference()), load(component));
     let target = Target {
         folder: corpus("bodies"),
         cases: BODIES,
@@ -61,7 +62,7 @@ pub fn on_mutated_bodies(component: &Path) {
 }
 
 /// As by default, and with all the time in the world.
-pub fn conditions() -> Conditions {
+pub fn conditions(wasi: bool) -> Conditions {
     let limits = Limits {
         message_ms_max: MESSAGE_MS_MAX,
         batch_ms_max: MESSAGE_MS_MAX,
@@ -69,7 +70,7 @@ pub fn conditions() -> Conditions {
     };
     Conditions {
         limits,
-        capabilities: Capabilities::default(),
+        capabilities: Capabilities::new(None, wasi),
         ..stage::conditions(Isolation::Batch)
     }
 }

