@@ -263,6 +263,10 @@ fn a_component_that_gives_out_what_the_other_protects_is_told_and_its_values_wit
         "{page}"
     );
     logins.assert_hidden(&[&told.stdout, &told.stderr, &run.stdout, &run.stderr, &page]);
+    // The other way round it is the one in use that gives it out.
+    let back = report(compare(&lax.path, &hashing(), &logins.input));
+    let exposed = json!([{"by": "old", "field": "/device_id", "messages": 6}]);
+    assert_eq!(back["exposed"], exposed);
     // What it holds sensitive by the operator's word, it may not give out at all.
     let guarded = report(host().option("--sensitive", "/device_id"));
     assert_eq!(guarded["exposed"], json!([]));
