@@ -242,3 +242,16 @@ fn what_makes_no_sense_is_refused_before_anything_is_measured() {
     let keyed = bench(&guest("hmac_mask.wasm"), &input);
     keyed.run().exited(78).says(&["--key-file"]);
 }
+
+#[test]
+fn what_cases_expect_of_another_component_does_no_harm() {
+    let folder = Folder::new("bench");
+    let case = "[[case]]\nbody = '{}'\n[[case.rows]]\nno_column_of_this_one = 1\n";
+    let cases = folder.keep("cases.toml", case, 0o600);
+    let report = measured(bench(&guest("sha256_mask.wasm"), &cases));
+    let rejected = &report["component"]["outcomes"];
+    assert_eq!(
+        (&report["inputs"], rejected["rows"].is_null()),
+        (&json!(1), true)
+    );
+}

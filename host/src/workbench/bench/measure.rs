@@ -11,7 +11,6 @@ use serde::Serialize;
 
 use super::Measured;
 use crate::message::Message;
-use crate::row::Column;
 use crate::sandbox::{Conditions, Isolation, Limits, MeteredSandbox, Sandbox, Share, Usage};
 use crate::verdict::{Reason, Verdict};
 
@@ -205,11 +204,6 @@ impl Subject {
             together: Counted::default(),
             fault: None,
         })
-    }
-
-    /// The columns that it writes.
-    pub(super) fn columns(&self) -> &[Column] {
-        &self.sandbox.description().columns
     }
 
     fn judge_all(&mut self, inputs: &[Message], batch_messages: usize) {

@@ -150,7 +150,7 @@ impl BenchArgs {
             subjects.push(loaded?);
         }
         let read = || -> anyhow::Result<Vec<Message>> {
-            let cases = inputs::read(&self.input, subjects[0].columns())?;
+            let cases = inputs::messages(&self.input)?;
             if cases.is_empty() {
                 bail!("there is no message in it");
             }
