@@ -2,6 +2,7 @@
 //! out, inputs that fuzzing leaves behind, reports for a CI.
 
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -68,6 +69,25 @@ fn an_update_writes_what_came_out_and_leaves_the_rest_as_it_was() {
     // A second update finds nothing to do.
     test(&mask(), &[&file]).word("--update").run().exited(0);
     assert_eq!(fs::read_to_string(&file).expect("the file"), updated);
+}
+
+#[test]
+fn an_update_leaves_a_link_a_link_and_a_file_to_those_who_may_read_it() {
+    let folder = Folder::new("update-link");
+    let text = "[[case]]\nbody = 'no JSON'\n";
+    let file = folder.keep("logins.toml", text, 0o640);
+    let link = folder.path().join("link.toml");
+    symlink(&file, &link).expect("a link");
+    let link = link.display().to_string();
+    test(&mask(), &[&link]).word("--update").run().exited(0);
+    let updated = fs::read_to_string(&file).expect("the file");
+    assert!(updated.contains("reject = \"malformed\""), "{updated}");
+    let met = |path: &str| fs::symlink_metadata(path).expect("it is there");
+    assert!(met(&link).is_symlink());
+    assert_eq!(met(&file).permissions().mode() & 0o777, 0o640);
+    // Nothing is left beside them.
+    let left = fs::read_dir(folder.path()).expect("the folder");
+    assert_eq!(left.count(), 2);
 }
 
 #[test]

@@ -334,7 +334,7 @@ fn what_cannot_be_compared_is_told_with_its_place() {
     compare(&mask, &mask, &lines)
         .option("--html", folder.path().join("no/such/folder.html"))
         .run()
-        .exited(78)
+        .exited(73)
         .says(&["folder.html"]);
     Host::bare()
         .word("compare")

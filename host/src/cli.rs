@@ -692,9 +692,9 @@ impl DdlArgs {
         let mut statements = crate::output::Ledger::ddl();
         if let Some(file) = self.transform {
             let cache = self.cache.open()?;
-            let description = sandbox::Sandbox::describe_with(
-                &self.parameters.given,
+            let description = sandbox::Sandbox::describe(
                 &file,
+                &self.parameters.given,
                 Limits::default(),
                 cache.as_ref(),
             )

@@ -199,12 +199,7 @@ impl Plan {
             return Ok(None);
         };
         let description = sandbox.description();
-        let component = format!(
-            "{} {} {}",
-            description.name,
-            description.version,
-            sandbox.digest()
-        );
+        let component = sandbox.label();
         Event::ShadowLoaded {
             component: &component,
             reaches: reaches(&sandbox),

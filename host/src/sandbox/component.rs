@@ -202,23 +202,14 @@ impl Sandbox {
         load().with_context(|| format!("load component {}", file.display()))
     }
 
-    /// What the component of a file says of itself, without parameters.
+    /// What the component of a file says of itself with these parameters: its
+    /// columns may follow from them.
     ///
     /// # Errors
     /// As [`Sandbox::load`].
-    pub fn describe(file: &Path, limits: Limits, cache: Option<&Cache>) -> Result<Description> {
-        let describe = || Instance::describe(&Program::asked(file, limits, cache)?);
-        describe().with_context(|| format!("load component {}", file.display()))
-    }
-
-    /// What it says of itself with these parameters: its columns may follow from
-    /// them.
-    ///
-    /// # Errors
-    /// As [`Sandbox::load`].
-    pub fn describe_with(
-        parameters: &[(String, String)],
+    pub fn describe(
         file: &Path,
+        parameters: &[(String, String)],
         limits: Limits,
         cache: Option<&Cache>,
     ) -> Result<Description> {
@@ -250,6 +241,12 @@ impl Sandbox {
     /// The SHA-256 of its bytes.
     pub fn digest(&self) -> Digest {
         self.program.digest
+    }
+
+    /// Its name, version and SHA-256, by which people know it.
+    pub fn label(&self) -> String {
+        let Description { name, version, .. } = &self.description;
+        format!("{name} {version} {}", self.digest())
     }
 
     /// What it reaches beside its messages: nothing, in most cases.

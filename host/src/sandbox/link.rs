@@ -283,9 +283,14 @@ fn ensure_interface(engine: &Engine, component: &Component) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::time::Duration;
 
     use super::*;
+    use crate::sandbox::fuzz::{conditions, message};
+    use crate::sandbox::judge::Instance;
+    use crate::sandbox::{Limits, Sandbox};
+    use crate::verdict::Reason;
 
     #[test]
     fn hashes_end_with_the_time_of_who_asked_for_them() {
@@ -296,5 +301,30 @@ mod tests {
         assert_eq!(in_time, vec![keys.hash(b""); values.len()]);
         let late = hashes(&keys, &values, now).unwrap_err();
         assert_eq!(late.downcast_ref::<Trap>(), Some(&Trap::Interrupt));
+    }
+
+    #[test]
+    fn who_asks_for_hashes_when_its_time_is_over_has_met_its_time_limit() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guests/hmac_mask.wasm");
+        // Epochs interrupt nothing here: whoever waits for a loaded machine is not at fault.
+        let limits = Limits {
+            message_ms_max: 600_000,
+            ..Limits::default()
+        };
+        let sandbox = Sandbox::load(&file, &conditions(limits), 1).unwrap();
+        let login = message(
+            r#"{"user_id":"user","app_version":"1","device_type":"ios",
+                "ip":"192.0.2.7","device_id":"invented-device"}"#,
+        );
+        let judged = |over: bool| {
+            let mut instance = Instance::fresh(&sandbox.program, 600_000).ok().unwrap();
+            if over {
+                instance.store.data_mut().deadline = Instant::now();
+            }
+            let judged = instance.judge(&sandbox, std::slice::from_ref(&login));
+            judged.map(|outcomes| outcomes.len())
+        };
+        assert_eq!(judged(false), Ok(1));
+        assert_eq!(judged(true), Err(Reason::TimeLimit));
     }
 }

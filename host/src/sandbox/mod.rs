@@ -33,6 +33,7 @@ pub use cache::Cache;
 pub use component::{Conditions, Digest, Sandbox};
 pub use contents::{Contents, FileKind, Package};
 pub use description::{Description, Field, Parameter};
+pub(crate) use guard::STRIPPED_BYTES_MIN;
 pub use guard::{Guard, Inspector, Pointer};
 pub(crate) use hex::bytes_of;
 pub use inspect::{Inspection, Readiness};

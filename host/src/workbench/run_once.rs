@@ -101,12 +101,7 @@ impl RunOnceArgs {
         let (verdict, usage) = sandbox.judge(&message);
         let description = sandbox.sandbox().description();
         Ok(Report {
-            component: format!(
-                "{} {} {}",
-                description.name,
-                description.version,
-                sandbox.sandbox().digest()
-            ),
+            component: sandbox.sandbox().label(),
             input: taken_for,
             words: outcome(&verdict),
             limits: usage.shares(sandbox.limits()).into(),

@@ -48,9 +48,9 @@ impl Tested {
     /// Changes the case files, once the report has been seen.
     ///
     /// # Errors
-    /// A file cannot be changed (65).
+    /// A file cannot be changed (73).
     pub fn update(&self) -> Result<(), Failure> {
-        self.update.write().ends_as(Kind::Data)
+        self.update.write().ends_as(Kind::CannotCreate)
     }
 }
 
@@ -115,7 +115,8 @@ impl Test {
     /// Tests.
     ///
     /// # Errors
-    /// The component does not load (78), or the cases cannot be read (65).
+    /// The component does not load (78), the cases cannot be read (65), or what
+    /// fuzzing finds cannot be kept (73).
     pub fn run(mut self) -> Result<Tested, Failure> {
         let sandbox =
             Sandbox::load(&self.component, &self.conditions, 1).ends_as(Kind::Configuration)?;
@@ -140,15 +141,10 @@ impl Test {
             let folder = folder_of(&self.inputs[0]);
             fuzz.run(&sandbox, &cases, folder)
         });
-        let fuzz = fuzz.transpose().context("fuzz").ends_as(Kind::Data)?;
+        let fuzz = fuzz.transpose().ends_as(Kind::CannotCreate)?;
         let mut tested = Tested {
             report: Report {
-                component: format!(
-                    "{} {} {}",
-                    description.name,
-                    description.version,
-                    sandbox.digest()
-                ),
+                component: sandbox.label(),
                 inputs: cases.len(),
                 cases: cases.iter().filter(|case| case.expected.is_some()).count(),
                 judged: found.judged + cases.len() + fuzz.as_ref().map_or(0, |fuzz| fuzz.inputs),

@@ -3,9 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
+use tempfile::NamedTempFile;
 use toml_edit::{
     ArrayOfTables, Datetime, DocumentMut, InlineTable, Item, Table, Value as Written, value,
 };
@@ -54,12 +56,25 @@ impl Update {
         for (file, outcomes) in &self.outcomes {
             let write = || -> Result<()> {
                 let text = changed(&fs::read_to_string(file)?, outcomes, &self.columns)?;
-                Ok(fs::write(file, text)?)
+                replace(file, &text)
             };
             write().with_context(|| format!("update {}", file.display()))?;
         }
         Ok(())
     }
+}
+
+/// Gives a file another text, as a whole or not at all. Who may read it, and a
+/// link to it, stay.
+fn replace(file: &Path, text: &str) -> Result<()> {
+    let file = file.canonicalize()?;
+    let folder = file.parent().context("it is in no folder")?;
+    let mut new = NamedTempFile::new_in(folder)?;
+    new.write_all(text.as_bytes())?;
+    new.as_file()
+        .set_permissions(fs::metadata(&file)?.permissions())?;
+    new.persist(&file)?;
+    Ok(())
 }
 
 /// The text of a case file with other outcomes.

@@ -40,7 +40,7 @@ pub use pointer::Pointer;
 /// of texts. Eight given hexadecimal digits stand in one of two SHA-256 by
 /// chance, in either direction, once in 19 million rows (16⁸ / (2 × 57 × 2));
 /// seven would once in a million. Shorter values are compared whole.
-const STRIPPED_BYTES_MIN: usize = 8;
+pub(crate) const STRIPPED_BYTES_MIN: usize = 8;
 /// The fewest bytes of a shorter value that is looked for as a part after all,
 /// with its separators, which no hash has: the shortest IPv4 address.
 const WRITTEN_BYTES_MIN: usize = 7;

@@ -255,7 +255,6 @@ impl Subject {
 
     /// What has been measured.
     pub(super) fn measured(&self, plan: &Plan) -> Option<Measured> {
-        let description = self.sandbox.description();
         let batches = self.batches.iter();
         let messages = plan.batch_messages as u64;
         let ns_a_message = Spread::of(batches.map(|batch| batch / messages).collect())?;
@@ -265,12 +264,7 @@ impl Subject {
             _ => &self.together,
         };
         Some(Measured {
-            component: format!(
-                "{} {} {}",
-                description.name,
-                description.version,
-                self.sandbox.digest()
-            ),
+            component: self.sandbox.label(),
             outcomes: self.outcomes.clone(),
             batches: self.batches.len(),
             messages_per_second: NS_PER_SECOND / ns_a_message.mean.max(1.0),

@@ -53,8 +53,8 @@ impl CompareArgs {
     /// Compares, and writes the page where one is asked for.
     ///
     /// # Errors
-    /// Something makes no sense, a component does not load, or the page cannot
-    /// be written (78); the messages cannot be read (65).
+    /// Something makes no sense, or a component does not load (78); the
+    /// messages cannot be read (65); the page cannot be written (73).
     pub fn run(self) -> Result<Report, Failure> {
         let compare = Compare {
             old: Candidate {
@@ -73,7 +73,7 @@ impl CompareArgs {
         if let Some(file) = &self.html {
             fs::write(file, report.page())
                 .with_context(|| format!("write {}", file.display()))
-                .ends_as(Kind::Configuration)?;
+                .ends_as(Kind::CannotCreate)?;
         }
         Ok(report)
     }

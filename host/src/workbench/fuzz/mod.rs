@@ -25,7 +25,7 @@ use super::case::{Case, alike, outcome};
 use super::update;
 use crate::message::{AttributeValue, Message};
 use crate::row::{Row, Value};
-use crate::sandbox::Sandbox;
+use crate::sandbox::{STRIPPED_BYTES_MIN, Sandbox};
 use crate::verdict::{Reason, Rejection, Verdict};
 
 /// How many inputs are made, and out of what.
@@ -148,10 +148,6 @@ fn fault(sandbox: &Sandbox, message: &Message) -> Option<String> {
     (!alike(&verdict, &alone())).then(|| UNSTEADY.to_owned())
 }
 
-/// The fewest letters and digits of a value that stands nowhere by chance, and
-/// that no honest row equals: as the leak guard has it.
-const TELLING_CHARS_MIN: usize = 8;
-
 /// Whether a leak tells something of the component. It does not where the body
 /// itself has the sensitive value in another place, which the component may
 /// store, nor where the value is so short that it equals an honest one.
@@ -167,7 +163,7 @@ fn tells(sandbox: &Sandbox, message: &Message, rejection: &Rejection) -> bool {
         .into_iter()
         .for_each(|value| scalars(value, &mut texts));
     let telling =
-        |text: &String| text.chars().filter(|c| c.is_alphanumeric()).count() >= TELLING_CHARS_MIN;
+        |text: &String| text.chars().filter(|c| c.is_alphanumeric()).count() >= STRIPPED_BYTES_MIN;
     if !texts.is_empty() && !texts.iter().all(telling) {
         return false;
     }

@@ -70,13 +70,7 @@ impl Replay {
     pub async fn run(self, stop: Shutdown) -> Result<Report, Failure> {
         let sandbox = Sandbox::load(&self.component, &self.conditions, 1);
         let sandbox = sandbox.ends_as(Kind::Configuration)?;
-        let description = sandbox.description();
-        let component = format!(
-            "{} {} {}",
-            description.name,
-            description.version,
-            sandbox.digest()
-        );
+        let component = sandbox.label();
         let judge = SandboxThreads::start(Arc::new(sandbox), 1)
             .context("start a thread for the component")
             .ends_as(Kind::Internal)?;
