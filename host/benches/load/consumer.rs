@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde::Serialize;
 
-use crate::peers::Peers;
+use crate::peers;
 use crate::sqs_endpoint::queue_url;
 
 /// Where etl-host keeps the compiled component, and all say what they say.
@@ -62,10 +62,10 @@ impl Consumer {
     pub fn command(self, place: &Place<'_>) -> Command {
         let mut command = match self {
             Consumer::Host => host(place),
-            Consumer::PythonUvloop => Peers::python("consumer.py", &["--uvloop"]),
-            Consumer::PythonAsyncio => Peers::python("consumer.py", &[]),
-            Consumer::PythonThreads => Peers::python("consumer_threads.py", &[]),
-            Consumer::Node => Peers::node("consumer.mjs"),
+            Consumer::PythonUvloop => peers::python("consumer.py", &["--uvloop"]),
+            Consumer::PythonAsyncio => peers::python("consumer.py", &[]),
+            Consumer::PythonThreads => peers::python("consumer_threads.py", &[]),
+            Consumer::Node => peers::node("consumer.mjs"),
         };
         command
             .env_clear()

@@ -73,6 +73,13 @@ impl Databases {
         self.server.administer(&[&drop]);
     }
 
+    /// A setting of the server.
+    pub fn setting(&mut self, name: &str) -> String {
+        let client = self.server.connect("template1");
+        let shown = block_on(client.query_one("SELECT current_setting($1)", &[&name]));
+        shown.expect("read a setting").get(0)
+    }
+
     /// What so many messages must come to.
     pub fn expected(&mut self, messages: usize) -> Expected {
         let database = self.create();

@@ -1,52 +1,51 @@
 //! What users would write instead, installed by package name.
 
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::consumer::folder;
 
-/// The installed consumers.
-pub struct Peers;
+/// Their sources.
+const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/load/peers");
 
-impl Peers {
-    /// Installs what is not there yet, below the folder for built things.
-    pub fn install() {
-        let python = folder().join("python");
-        run(Command::new("python3").args(["-m", "venv"]).arg(&python));
-        run(Command::new(python.join("bin/pip"))
-            .args(["install", "--quiet", "--disable-pip-version-check", "-r"])
-            .arg(source("requirements.txt")));
-        let node = folder().join("node");
-        std::fs::create_dir_all(&node).expect("make a folder");
-        for file in ["package.json", "consumer.mjs"] {
-            std::fs::copy(source(file), node.join(file)).expect("copy what npm is to see");
-        }
-        run(Command::new("npm")
-            .args(["install", "--no-audit", "--no-fund", "--silent"])
-            .current_dir(&node));
+/// Copies them below the folder for built things, where what they bring along
+/// may lie as well, and installs what is not there yet.
+pub fn install() {
+    let folder = peers();
+    fs::create_dir_all(&folder).expect("make a folder");
+    for entry in fs::read_dir(SOURCES).expect("read the consumers' folder") {
+        let entry = entry.expect("read an entry");
+        let copied = fs::copy(entry.path(), folder.join(entry.file_name()));
+        copied.expect("copy a consumer");
     }
-
-    pub fn python(file: &str, options: &[&str]) -> Command {
-        let mut command = Command::new(folder().join("python/bin/python"));
-        command.arg(source(file)).args(options);
-        command
-    }
-
-    /// Node looks for packages beside the file.
-    pub fn node(file: &str) -> Command {
-        let mut command = Command::new("node");
-        command.arg(folder().join("node").join(file));
-        command
-    }
+    run(Command::new("python3").args(["-m", "venv", "venv"]));
+    run(Command::new(folder.join("venv/bin/pip"))
+        .args(["install", "--quiet", "--disable-pip-version-check"])
+        .args(["-r", "requirements.txt"]));
+    run(Command::new("npm").args(["install", "--no-audit", "--no-fund", "--silent"]));
 }
 
-fn source(file: &str) -> PathBuf {
-    let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/load/peers");
-    peers.join(file)
+/// A consumer in Python.
+pub fn python(file: &str, options: &[&str]) -> Command {
+    let mut command = Command::new(peers().join("venv/bin/python"));
+    command.arg(peers().join(file)).args(options);
+    command
+}
+
+/// One in JavaScript.
+pub fn node(file: &str) -> Command {
+    let mut command = Command::new("node");
+    command.arg(peers().join(file));
+    command
+}
+
+fn peers() -> PathBuf {
+    folder().join("peers")
 }
 
 fn run(command: &mut Command) {
-    let status = command.stdin(Stdio::null()).status();
+    let status = command.current_dir(peers()).stdin(Stdio::null()).status();
     let status = status.unwrap_or_else(|error| panic!("run {command:?}: {error}"));
     assert!(status.success(), "{command:?} fails: {status}");
 }

@@ -79,7 +79,12 @@ pub fn run(
     let mut running: Vec<Running> = (0..scenario.processes)
         .map(|n| Running::start(scenario.consumer.command(&place), n))
         .collect();
-    let used = watch(scenario, &mut running, &endpoint);
+    let used = watch(
+        scenario.consumer,
+        scenario.messages,
+        &mut running,
+        &endpoint,
+    );
     let postgresql = cpu::of(server) - postgresql_before;
     let stats = endpoint.stats();
     database.verify(expected, scenario.consumer.keeps_in());
@@ -89,9 +94,14 @@ pub fn run(
 
 /// Waits for the end of all; consumers that do not end by themselves are asked
 /// to once the queue is empty.
-fn watch(scenario: &Scenario, running: &mut [Running], endpoint: &EndpointProcess) -> Vec<Used> {
+pub fn watch(
+    consumer: Consumer,
+    messages: usize,
+    running: &mut [Running],
+    endpoint: &EndpointProcess,
+) -> Vec<Used> {
     let (mut deleted, mut moved) = (0, Instant::now());
-    let mut asked = scenario.consumer.ends_by_itself();
+    let mut asked = consumer.ends_by_itself();
     loop {
         sleep(Duration::from_millis(LOOK_MS));
         let used: Vec<Option<Used>> = running.iter_mut().map(Running::look).collect();
@@ -102,7 +112,7 @@ fn watch(scenario: &Scenario, running: &mut [Running], endpoint: &EndpointProces
         if now > deleted {
             (deleted, moved) = (now, Instant::now());
         }
-        if !asked && deleted == scenario.messages as u64 {
+        if !asked && deleted == messages as u64 {
             running.iter().for_each(Running::terminate);
             asked = true;
         }

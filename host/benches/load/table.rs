@@ -1,76 +1,58 @@
-//! The runs as a table: Markdown, which a terminal shows as well.
+//! Tables in Markdown that a terminal shows as well.
 
-use crate::run::Measured;
+/// What stands to the left of its column.
+pub const TEXT: bool = true;
+/// What stands to the right.
+pub const NUMBER: bool = false;
 
-const HEADINGS: [&str; 13] = [
-    "consumer",
-    "n",
-    "queue ms",
-    "database ms",
-    "messages/s",
-    "whole",
-    "CPU-µs",
-    "endpoint",
-    "PostgreSQL",
-    "RSS MiB",
-    "p50 ms",
-    "p99 ms",
-    "calls",
-];
-
-/// All runs, a line each.
-pub fn table(runs: &[Measured]) -> String {
-    let mut lines = vec![HEADINGS.map(str::to_owned)];
-    lines.extend(runs.iter().map(cells));
-    let width = |column: usize| {
-        let widths = lines.iter().map(|cells| cells[column].chars().count());
-        widths.max().unwrap_or_default()
-    };
-    let widths: [usize; HEADINGS.len()] = std::array::from_fn(width);
+/// Lines below their headings.
+pub fn table(headings: &[(&str, bool)], lines: Vec<Vec<String>>) -> String {
+    let first = headings.iter().map(|(heading, _)| (*heading).to_owned());
+    let mut all = vec![first.collect::<Vec<String>>()];
+    all.extend(lines);
+    let columns: Vec<Column> = headings
+        .iter()
+        .enumerate()
+        .map(|(n, (_, text))| {
+            let widths = all.iter().map(|cells| cells[n].chars().count());
+            Column {
+                width: widths.max().unwrap_or_default(),
+                text: *text,
+            }
+        })
+        .collect();
+    let rule: Vec<String> = columns.iter().map(Column::rule).collect();
     let mut text = String::new();
-    for (n, cells) in lines.iter().enumerate() {
-        text.push_str(&line(cells, &widths));
+    for (n, cells) in all.iter().enumerate() {
+        let cells = cells.iter().zip(&columns);
+        let cells: Vec<String> = cells.map(|(cell, column)| column.cell(cell)).collect();
+        text += &format!("|{}|\n", cells.join("|"));
         if n == 0 {
-            text.push_str(&rule(&widths));
+            text += &format!("|{}|\n", rule.join("|"));
         }
     }
     text
 }
 
-fn cells(run: &Measured) -> [String; HEADINGS.len()] {
-    let scenario = &run.scenario;
-    [
-        scenario.consumer.name().to_owned(),
-        scenario.processes.to_string(),
-        scenario.queue_latency_ms.to_string(),
-        scenario.database_latency_ms.to_string(),
-        format!("{:.0}", run.messages_per_second),
-        format!("{:.0}", run.messages_per_second_whole),
-        format!("{:.1}", run.consumer_cpu_us),
-        format!("{:.1}", run.endpoint_cpu_us),
-        format!("{:.1}", run.postgresql_cpu_us),
-        format!("{:.0}", run.peak_rss_mib),
-        format!("{:.1}", run.receive_to_delete_p50_ms),
-        format!("{:.1}", run.receive_to_delete_p99_ms),
-        format!("{:.3}", run.calls_per_message),
-    ]
+struct Column {
+    width: usize,
+    text: bool,
 }
 
-/// Names to the left, numbers to the right.
-fn line(cells: &[String; HEADINGS.len()], widths: &[usize; HEADINGS.len()]) -> String {
-    let cells = cells.iter().zip(widths).enumerate();
-    let padded = cells.map(|(column, (cell, width))| match column {
-        0 => format!(" {cell:<width$} "),
-        _ => format!(" {cell:>width$} "),
-    });
-    format!("|{}|\n", padded.collect::<Vec<String>>().join("|"))
-}
+impl Column {
+    fn cell(&self, cell: &str) -> String {
+        let width = self.width;
+        match self.text {
+            true => format!(" {cell:<width$} "),
+            false => format!(" {cell:>width$} "),
+        }
+    }
 
-fn rule(widths: &[usize; HEADINGS.len()]) -> String {
-    let columns = widths.iter().enumerate();
-    let rules = columns.map(|(column, width)| match column {
-        0 => "-".repeat(width + 2),
-        _ => format!("{}:", "-".repeat(width + 1)),
-    });
-    format!("|{}|\n", rules.collect::<Vec<String>>().join("|"))
+    fn rule(&self) -> String {
+        let line = "-".repeat(self.width + 1);
+        match self.text {
+            true => format!("{line}-"),
+            false => format!("{line}:"),
+        }
+    }
 }
