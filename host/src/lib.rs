@@ -34,5 +34,6 @@ mod backoff;
 mod demo;
 mod event;
 mod exit;
+mod hex;
 mod shutdown;
 mod telemetry;
