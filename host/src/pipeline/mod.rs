@@ -12,6 +12,7 @@ mod drain;
 mod hold;
 mod in_order;
 mod intake;
+mod polls;
 mod quarantine;
 mod replace;
 mod settle;
@@ -46,6 +47,7 @@ use decider::Present;
 use drain::Tasks;
 use hold::{Hold, Holder};
 use intake::Intake;
+use polls::Polls;
 use quarantine::Quarantine;
 use settle::{Kept, Settler};
 use shadow::{Candidate, Shadow};
@@ -55,7 +57,7 @@ use worker::{Pruned, Rules, Worker};
 /// How much is done at once.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
-    /// Receives open at a time.
+    /// Receives open at a time, at most.
     pub receives: usize,
     /// Database connections, each with a batch of its own.
     pub connections: usize,
@@ -150,6 +152,7 @@ pub async fn run(
     let (arrivals, batcher) = Batcher::new(shape.batch_messages_max);
 
     let failing = Arc::default();
+    let polls = Polls::new(shape.receives, shape.batch_messages_max);
     let mut intakes = JoinSet::new();
     for _ in 0..shape.receives {
         let intake = Intake {
@@ -157,6 +160,7 @@ pub async fn run(
             leases: leases.clone(),
             budget: budget.clone(),
             hold: hold.clone(),
+            polls: polls.clone(),
             telemetry: telemetry.clone(),
             arrivals: arrivals.clone(),
             failing: Arc::clone(&failing),

@@ -94,13 +94,13 @@ impl Worker {
                 true => Some(self.batcher.next().await),
                 false => self.commit.company(&self.batcher).await,
             };
-            let (deliveries, groups) = match batch {
+            let (deliveries, claim) = match batch {
                 // Nothing more can come, so nothing will tell any more.
                 Some(batch) if batch.deliveries.is_empty() => {
                     self.settler.hand_back(carried).await;
                     break;
                 }
-                Some(batch) => (batch.deliveries, Some(batch.groups)),
+                Some(batch) => (batch.deliveries, Some(batch.claim)),
                 None => (Vec::new(), None),
             };
             let mut judged = self.judge(deliveries).await;
@@ -124,7 +124,7 @@ impl Worker {
                     .judge(suspects.into_iter().map(Item::unjudged).collect())
                     .await;
             }
-            drop(groups);
+            drop(claim);
             self.prune().await;
         }
         self.commit.close().await;

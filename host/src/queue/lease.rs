@@ -257,8 +257,9 @@ mod tests {
     }
 
     async fn permit() -> Permit {
-        let mut reservation = Budget::new(10, 0).reserve().await.expect("room");
-        reservation.permit(1).expect("one of ten")
+        let mut reservation = Budget::new(10, 0).reserve().await;
+        let mut permits = reservation.permits([1].into_iter());
+        permits.pop().expect("one of ten")
     }
 
     #[tokio::test]

@@ -169,9 +169,7 @@ impl Replaying {
     async fn walk(&mut self, deletions: &Deletions<Returned>) -> Result<(), QueueError> {
         let mut nothing_new = 0;
         while !self.stop.is_requested() && self.report.received < self.messages_max as u64 {
-            let Some(room) = self.budget.reserve().await else {
-                break;
-            };
+            let room = self.budget.reserve().await;
             // Each receive is a try of its own; the SDK names its own retries.
             let attempt = format!("{:032x}", rand::random::<u128>());
             let received = self.redrive.from.receive(&self.leases, room, &attempt);
