@@ -1,20 +1,22 @@
 //! A message as an answer tells it, and whether it can be used.
 
+use std::borrow::Cow;
+
 use md5::{Digest, Md5};
 
 use super::calls::{Received, ReceivedMessage};
 use super::dead_letter::{ORIGIN_ID, ORIGIN_SENT_MS, is_ours};
-use crate::hex::bytes_of;
+use crate::hex::is_hex_of;
 use crate::message::{Attribute, AttributeValue, Fifo, Message};
 
 /// What an answer tells of a message; all of it may be missing.
 #[derive(Default)]
-pub(super) struct Answered {
+pub(super) struct Answered<'a> {
     pub(super) message_id: Option<String>,
     pub(super) handle: Option<String>,
     pub(super) body: Option<String>,
     /// Of the body, in hexadecimal.
-    pub(super) md5: Option<String>,
+    pub(super) md5: Option<Cow<'a, str>>,
     pub(super) sent_ms: Option<u64>,
     pub(super) receive_count: Option<u64>,
     pub(super) group: Option<String>,
@@ -23,7 +25,7 @@ pub(super) struct Answered {
 
 impl Received {
     /// What can be used of what an answer tells.
-    pub(super) fn of(answered: impl ExactSizeIterator<Item = Answered>) -> Self {
+    pub(super) fn of<'a>(answered: impl ExactSizeIterator<Item = Answered<'a>>) -> Self {
         let in_all = answered.len();
         let messages: Vec<ReceivedMessage> = answered.filter_map(Answered::usable).collect();
         Self {
@@ -33,7 +35,7 @@ impl Received {
     }
 }
 
-impl Answered {
+impl Answered<'_> {
     /// The message; none where the answer lacks what is needed to deal with
     /// it, or where it is damaged.
     fn usable(self) -> Option<ReceivedMessage> {
@@ -41,7 +43,10 @@ impl Answered {
         let handle = self.handle?;
         let sent_ms = self.sent_ms?;
         let body = self.body.unwrap_or_default();
-        if !self.md5.is_none_or(|md5| is_md5_of(&md5, &body)) {
+        if !self
+            .md5
+            .is_none_or(|md5| is_hex_of(&md5, &Md5::digest(&body)))
+        {
             return None;
         }
         let mut attributes = self.attributes;
@@ -77,15 +82,11 @@ fn text(attributes: &[Attribute], name: &str) -> Option<String> {
     })
 }
 
-fn is_md5_of(hex: &str, body: &str) -> bool {
-    bytes_of(hex).is_some_and(|bytes| bytes == Md5::digest(body).as_slice())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn answered() -> Answered {
+    fn answered() -> Answered<'static> {
         Answered {
             message_id: Some("m".into()),
             handle: Some("h".into()),
@@ -100,7 +101,7 @@ mod tests {
     #[test]
     fn a_damaged_or_incomplete_message_is_not_used() {
         assert!(answered().usable().is_some());
-        let spoilt: [fn(&mut Answered); 4] = [
+        let spoilt: [fn(&mut Answered<'_>); 4] = [
             |answered| answered.md5 = Some("0".into()),
             |answered| answered.handle = None,
             |answered| answered.message_id = None,

@@ -1,6 +1,7 @@
 //! The calls to SQS, made with the AWS SDK; receives and deletes first by the
 //! express, as long as all is well.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -360,7 +361,7 @@ fn sent_value(attribute: &Attribute) -> Result<MessageAttributeValue, QueueError
 }
 
 /// A message as the SDK has read it.
-fn answered(told: SqsMessage) -> Answered {
+fn answered(told: SqsMessage) -> Answered<'static> {
     let system = told.attributes.unwrap_or_default();
     let number = |name| system.get(&name).and_then(|digits| digits.parse().ok());
     let attributes = told.message_attributes.unwrap_or_default().into_iter();
@@ -368,7 +369,7 @@ fn answered(told: SqsMessage) -> Answered {
         message_id: told.message_id,
         handle: told.receipt_handle,
         body: told.body,
-        md5: told.md5_of_body,
+        md5: told.md5_of_body.map(Cow::Owned),
         sent_ms: number(System::SentTimestamp),
         receive_count: number(System::ApproximateReceiveCount),
         group: system.get(&System::MessageGroupId).cloned(),

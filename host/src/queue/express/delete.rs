@@ -5,9 +5,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Express, Tried};
-use crate::queue::calls::EntryFailure;
+use crate::queue::calls::{BATCH_ENTRIES_MAX, EntryFailure};
 
 const OPERATION: &str = "AmazonSQS.DeleteMessageBatch";
+/// What entries are called, by their position.
+const IDS: [&str; BATCH_ENTRIES_MAX] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -19,29 +21,29 @@ struct Question<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Entry<'a> {
-    id: String,
+    id: &'static str,
     receipt_handle: &'a str,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Answer {
-    /// Demanded, because an answer without it is of something else.
-    successful: Option<Vec<Succeeded>>,
-    #[serde(default)]
-    failed: Option<Vec<Failed>>,
+struct Answer<'a> {
+    #[serde(borrow)]
+    successful: Option<Vec<Succeeded<'a>>>,
+    #[serde(borrow)]
+    failed: Option<Vec<Failed<'a>>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Succeeded {
-    id: String,
+struct Succeeded<'a> {
+    id: &'a str,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Failed {
-    id: String,
+struct Failed<'a> {
+    id: &'a str,
     #[serde(default)]
     sender_fault: bool,
 }
@@ -54,14 +56,11 @@ impl Express {
         handles: &[&str],
         call_max: Duration,
     ) -> Tried<Vec<EntryFailure>> {
-        let entries = handles.iter().enumerate();
+        let entries = handles.iter().zip(IDS);
         let question = Question {
             queue_url: url,
             entries: entries
-                .map(|(position, handle)| Entry {
-                    id: position.to_string(),
-                    receipt_handle: handle,
-                })
+                .map(|(receipt_handle, id)| Entry { id, receipt_handle })
                 .collect(),
         };
         let Ok(body) = serde_json::to_vec(&question) else {
@@ -74,24 +73,25 @@ impl Express {
 
 /// None unless each entry has succeeded or failed.
 fn read(answer: &[u8], entries: usize) -> Option<Vec<EntryFailure>> {
-    let answer: Answer = serde_json::from_slice(answer).ok()?;
-    let mut told = vec![false; entries];
+    let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
+    let mut told = [false; BATCH_ENTRIES_MAX];
+    let told = told.get_mut(..entries)?;
     let mut tell = |id: &str| -> Option<usize> {
-        let position: usize = id.parse().ok()?;
+        let position = IDS.iter().position(|known| *known == id)?;
         *told.get_mut(position)? = true;
         Some(position)
     };
     for succeeded in answer.successful.unwrap_or_default() {
-        tell(&succeeded.id)?;
+        tell(succeeded.id)?;
     }
     let mut failures = Vec::new();
     for failed in answer.failed.unwrap_or_default() {
         failures.push(EntryFailure {
-            position: tell(&failed.id)?,
+            position: tell(failed.id)?,
             refused: failed.sender_fault,
         });
     }
-    told.into_iter().all(|told| told).then_some(failures)
+    told.iter().all(|told| *told).then_some(failures)
 }
 
 #[cfg(test)]

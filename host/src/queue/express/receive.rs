@@ -1,5 +1,6 @@
 //! ReceiveMessage, asked and read.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -99,12 +100,12 @@ impl Express {
 fn read(answer: &[u8]) -> Option<Received> {
     let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
     let told = answer.messages.unwrap_or_default().into_iter();
-    let answered: Option<Vec<Answered>> = told.map(Told::answered).collect();
+    let answered: Option<Vec<Answered<'_>>> = told.map(Told::answered).collect();
     Some(Received::of(answered?.into_iter()))
 }
 
-impl Told<'_> {
-    fn answered(self) -> Option<Answered> {
+impl<'a> Told<'a> {
+    fn answered(self) -> Option<Answered<'a>> {
         let system = self.attributes.unwrap_or_default();
         let number = |digits: Option<&str>| digits.and_then(|digits| digits.parse().ok());
         let attributes = self.message_attributes.unwrap_or_default().into_iter();
@@ -112,7 +113,7 @@ impl Told<'_> {
             message_id: self.message_id,
             handle: self.receipt_handle,
             body: self.body,
-            md5: self.md5_of_body.map(str::to_owned),
+            md5: self.md5_of_body.map(Cow::Borrowed),
             sent_ms: number(system.sent_timestamp),
             receive_count: number(system.approximate_receive_count),
             group: system.message_group_id,
