@@ -754,7 +754,11 @@ fn digest(text: &str) -> Result<Digest, String> {
     Digest::parse(text).ok_or_else(|| "expected 64 hexadecimal digits".to_owned())
 }
 
-fn pointer(text: &str) -> Result<String, String> {
+/// A JSON pointer to one field.
+///
+/// # Errors
+/// It does not begin as one.
+pub(crate) fn pointer(text: &str) -> Result<String, String> {
     match text.starts_with('/') {
         true => Ok(text.to_owned()),
         false => Err("a JSON pointer starts with `/`, as in /event/id".into()),
