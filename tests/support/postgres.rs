@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use tokio_postgres::{Client, NoTls};
 
-use crate::support::account::Account;
-use crate::support::supervised::{Supervised, free_port, make_directory, on_path};
-use crate::support::{block_on, pause, spawn};
+use super::account::Account;
+use super::supervised::{Supervised, free_port, make_directory, on_path};
+use super::{block_on, pause, spawn};
 
 /// A role that owns the tests' databases and nothing else, as in production.
 pub const OWNER: &str = "etl_owner";
@@ -53,10 +53,23 @@ impl Server {
     /// The server of this process, started when it is first asked for.
     pub fn get() -> &'static Server {
         static SERVER: OnceLock<Result<Server, String>> = OnceLock::new();
-        match SERVER.get_or_init(start) {
+        match SERVER.get_or_init(|| start("fsync=off")) {
             Ok(server) => server,
             Err(reason) => panic!("{reason}"),
         }
+    }
+
+    /// A server of one's own that keeps what it acknowledges, whatever befalls
+    /// the machine, and is otherwise as installed.
+    #[allow(dead_code, reason = "for benchmarks: tests need no such care")]
+    pub fn durable() -> Server {
+        start("fsync=on").unwrap_or_else(|reason| panic!("{reason}"))
+    }
+
+    /// The process above all of the server's own.
+    #[allow(dead_code, reason = "for benchmarks, which measure its CPU time")]
+    pub fn id(&self) -> u32 {
+        self.program.id()
     }
 
     /// Everything the server has written to its log so far.
@@ -148,11 +161,11 @@ pub async fn connect(
     Ok(client)
 }
 
-fn start() -> Result<Server, String> {
+fn start(sync: &str) -> Result<Server, String> {
     let binaries = find_binaries().ok_or(WHAT_TO_INSTALL)?;
     let mut failure = String::new();
     for _ in 0..START_ATTEMPTS_MAX {
-        match start_once(&binaries) {
+        match start_once(&binaries, sync) {
             Ok(server) => return Ok(server),
             Err(reason) => failure = reason,
         }
@@ -160,7 +173,7 @@ fn start() -> Result<Server, String> {
     Err(format!("PostgreSQL does not start:\n{failure}"))
 }
 
-fn start_once(binaries: &Path) -> Result<Server, String> {
+fn start_once(binaries: &Path, sync: &str) -> Result<Server, String> {
     let account = Account::for_server()?;
     let directory = make_directory(account.as_ref())?;
     initialise(binaries, &directory, account.as_ref())?;
@@ -171,7 +184,7 @@ fn start_once(binaries: &Path) -> Result<Server, String> {
         &format!("port={port}"),
         "listen_addresses=127.0.0.1",
         &format!("unix_socket_directories={}", directory.display()),
-        "fsync=off",
+        sync,
         "max_connections=200",
         "log_line_prefix=%m [%p] %d ",
     ] {

@@ -73,6 +73,12 @@ impl Supervised {
         })
     }
 
+    /// The process that is above the server's.
+    #[allow(dead_code, reason = "for benchmarks, which measure its CPU time")]
+    pub fn id(&self) -> u32 {
+        self.supervisor.id()
+    }
+
     /// Everything the server has written to its log so far.
     pub fn log(&self) -> String {
         let bytes = fs::read(self.directory.join("log")).unwrap_or_default();

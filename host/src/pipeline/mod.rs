@@ -4,6 +4,8 @@
 //! leaves with one fate. Only receiving stops on request; a message once taken
 //! runs to its fate, or is handed back.
 
+#[cfg(feature = "bench")]
+mod alone;
 mod batcher;
 mod check;
 mod commit;
@@ -29,6 +31,8 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
+#[cfg(feature = "bench")]
+pub use alone::alone;
 pub use check::{Check, Report};
 pub use drain::DRAIN_SECS_DEFAULT;
 pub use quarantine::{FAULTS_PERCENT_DEFAULT, FAULTS_WINDOW_MESSAGES_DEFAULT, FaultLimits};
