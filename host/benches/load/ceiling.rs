@@ -1,9 +1,12 @@
 //! What the endpoint can do at most: receives and deletes of ten, by a client
 //! that does nothing else.
 
+use std::fmt;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
+
+use serde::Serialize;
 
 use crate::endpoint_process::EndpointProcess;
 use crate::sqs_endpoint::queue_url;
@@ -13,9 +16,20 @@ const CONNECTIONS: usize = 16;
 const READ_BYTES: usize = 64 << 10;
 
 /// What was seen.
+#[derive(Clone, Copy, Debug, Serialize)]
 pub struct Ceiling {
     pub messages_per_second: f64,
-    pub endpoint_us_per_message: f64,
+    pub endpoint_cpu_us: f64,
+}
+
+impl fmt::Display for Ceiling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "The endpoint alone, ten messages a call: {:.0} messages/s, {:.1} CPU-µs a message.",
+            self.messages_per_second, self.endpoint_cpu_us
+        )
+    }
 }
 
 /// Receives and deletes so many messages.
@@ -54,7 +68,7 @@ pub fn measure(messages: usize) -> Ceiling {
     assert_eq!(stats.deleted, messages as u64, "messages are left");
     Ceiling {
         messages_per_second: messages as f64 / seconds,
-        endpoint_us_per_message: stats.cpu_seconds * 1e6 / messages as f64,
+        endpoint_cpu_us: stats.cpu_seconds * 1e6 / messages as f64,
     }
 }
 

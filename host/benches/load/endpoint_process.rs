@@ -1,54 +1,43 @@
 //! The endpoint in a process of its own, so that its processor time is its own.
-//!
-//! The process is this program, started again. It ends with this one: it reads
-//! its standard input, of which this one holds the other end.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde::Deserialize;
 
 use crate::login;
+use crate::role::{Role, RoleProcess};
 use crate::sqs_endpoint::{Endpoint, STATS};
-
-/// The word by which this program is told to be an endpoint.
-pub const ROLE: &str = "endpoint";
 
 /// An endpoint that answers.
 pub struct EndpointProcess {
     /// Where, as `http://ADDRESS`.
     pub url: String,
-    process: Child,
+    _process: RoleProcess,
 }
 
 /// What it has seen.
 #[derive(Debug, Deserialize)]
 pub struct EndpointStats {
+    pub calls_by_last_delete: BTreeMap<String, u64>,
     pub deleted: u64,
+    /// From the first receive to the last delete.
+    pub seconds: Option<f64>,
+    pub receive_to_delete_p50_ms: f64,
+    pub receive_to_delete_p99_ms: f64,
     pub cpu_seconds: f64,
 }
 
 impl EndpointProcess {
     /// Starts it, filled with so many logins; each call takes this much longer.
     pub fn start(messages: usize, latency: Duration) -> EndpointProcess {
-        let this = std::env::current_exe().expect("this program's file");
-        let mut process = Command::new(this)
-            .arg(ROLE)
-            .arg(messages.to_string())
-            .arg(latency.as_micros().to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("start the endpoint");
-        let mut url = String::new();
-        let stdout = process.stdout.take().expect("a pipe");
-        let read = BufReader::new(stdout).read_line(&mut url);
-        read.expect("read the endpoint's address");
+        let words = [messages.to_string(), latency.as_micros().to_string()];
+        let process = RoleProcess::start(Role::Endpoint, &words);
         EndpointProcess {
-            url: url.trim_end().to_owned(),
-            process,
+            url: process.told.clone(),
+            _process: process,
         }
     }
 
@@ -69,30 +58,14 @@ impl EndpointProcess {
     }
 }
 
-impl Drop for EndpointProcess {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// Is the endpoint, for as long as whoever started it lives.
+/// Is the endpoint: so many messages, and so many microseconds a call.
 pub fn be(words: &[String]) -> ! {
     let number = |n: usize| -> u64 {
         let word = words.get(n).expect("a number of messages and a latency");
         word.parse().expect("a whole number")
     };
     let (messages, latency) = (number(0) as usize, Duration::from_micros(number(1)));
-    end_with_parent();
     let endpoint = Endpoint::filled((0..messages).map(login::body), latency);
     println!("{}", endpoint.url());
     endpoint.serve()
-}
-
-/// Ends this process when its standard input does.
-pub fn end_with_parent() {
-    std::thread::spawn(|| {
-        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
-        std::process::exit(0);
-    });
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// Each doubling is divided into so many steps: what is read off is at most
 /// 1.6 % too high.
 const STEPS: u64 = 64;
-/// Up to 2⁴⁰ microseconds, which is twelve days.
+/// Enough for a year in microseconds.
 const DOUBLINGS: usize = 40;
 
 /// Counts of microseconds, in steps that grow with them.

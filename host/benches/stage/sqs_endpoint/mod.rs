@@ -7,6 +7,7 @@
 //! receives wait for messages. It checks no signature and no limit, knows no
 //! FIFO order, and drops message attributes: `tests/fake_queue` is the strict one.
 
+mod answer;
 mod histogram;
 mod operation;
 mod request;
@@ -71,7 +72,7 @@ impl Endpoint {
     /// Listens on a free port of the loopback address, its queue filled with
     /// these bodies. Each call takes `latency` longer than it has to, half of
     /// it before it takes effect; the clock behind it counts milliseconds, and
-    /// rounds up.
+    /// rounds up, so that it is half a millisecond more on average.
     pub fn filled(bodies: impl Iterator<Item = String>, latency: Duration) -> Endpoint {
         let mut queue = Queue::default();
         for body in bodies {
@@ -152,13 +153,18 @@ async fn answer(shared: Rc<Shared>, request: Request<Incoming>) -> Answer {
         return Ok(refuse("InvalidRequest"));
     };
     let body = body.to_bytes();
-    shared.travel(Instant::now()).await;
+    let arrived = Instant::now();
+    shared.travel(arrived + shared.latency / 2).await;
+    let began = Instant::now();
     shared.state.borrow_mut().stats.called(operation);
     let answer = match operation {
         Operation::ReceiveMessage => shared.receive(&body).await,
         _ => shared.perform(operation, &body),
     };
-    shared.travel(Instant::now()).await;
+    // What the first half took too long is taken off the second.
+    shared
+        .travel(arrived + shared.latency + began.elapsed())
+        .await;
     Ok(match answer {
         Ok(answer) => respond(answer),
         Err(error) => {
@@ -169,10 +175,10 @@ async fn answer(shared: Rc<Shared>, request: Request<Incoming>) -> Answer {
 }
 
 impl Shared {
-    /// One way of a round trip.
-    async fn travel(&self, from: Instant) {
+    /// One way of a round trip, which ends then.
+    async fn travel(&self, until: Instant) {
         if !self.latency.is_zero() {
-            sleep_until(from + self.latency / 2).await;
+            sleep_until(until).await;
         }
     }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use md5::{Digest, Md5};
 
+use super::answer::Answer;
 use super::request::{DeleteEntry, ENTRIES_MAX, HideEntry, Receive, SendEntry};
 
 /// When the queue accepted all messages: 2026-11-23T00:00:00Z.
@@ -260,47 +261,6 @@ fn parsed(handle: &str) -> Option<(u32, u32)> {
         u32::from_str_radix(digits, 16).ok()
     };
     Some((digits(0)?, digits(HANDLE_DIGITS)?))
-}
-
-/// The answer to a batch.
-struct Answer {
-    successful: String,
-    failed: String,
-}
-
-impl Answer {
-    fn new(entries: usize) -> Answer {
-        /// `{"Id":"0"},` and some.
-        const ENTRY_BYTES: usize = 16;
-        let mut successful = String::with_capacity(64 + entries * ENTRY_BYTES);
-        successful.push_str(r#"{"Successful":["#);
-        Answer {
-            successful,
-            failed: String::new(),
-        }
-    }
-
-    fn successful(&mut self, id: &str) {
-        if self.successful.ends_with('}') {
-            self.successful.push(',');
-        }
-        let _ = write!(self.successful, r#"{{"Id":"{id}"}}"#);
-    }
-
-    fn failed(&mut self, id: &str) {
-        if !self.failed.is_empty() {
-            self.failed.push(',');
-        }
-        let _ = write!(
-            self.failed,
-            r#"{{"Id":"{id}","SenderFault":true,"Code":"ReceiptHandleIsInvalid"}}"#
-        );
-    }
-
-    fn finish(mut self) -> String {
-        let _ = write!(self.successful, r#"],"Failed":[{}]}}"#, self.failed);
-        self.successful
-    }
 }
 
 /// No two alike, and the same in each run.
