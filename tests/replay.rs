@@ -17,7 +17,7 @@ use crate::support::canary::nothing_leaked;
 use crate::support::database::Database;
 use crate::support::guest;
 use crate::support::host::{Host, Run};
-use crate::support::login::{Login, Row, rows};
+use crate::support::login::{Locale, Login, Row, rows};
 
 const LEASE_SECS: u32 = 10;
 const DELIVERIES_MAX: u32 = 20;
@@ -184,6 +184,22 @@ fn without_send_dead_letters_are_judged_and_stay_as_they_are() {
         );
     }
     scene.runs.push(told);
+    scene.assert_hidden();
+}
+
+#[test]
+fn what_a_run_would_find_to_have_no_event_id_is_rejected_again() {
+    let mut scene = Scene::new("replay_event_id");
+    // Some logins have a locale, and those that are no JSON have nothing.
+    let nameless = |login: &&Login| !matches!(login.locale, Locale::Given(_));
+    let nameless = scene.logins[..MENDABLE].iter().filter(nameless).count();
+    let replay = scene.replay().option("--event-id", "/locale");
+    let looked = scene.replayed(replay, 0);
+    let rejected = json!({"event-id": nameless + SPOILT});
+    assert_eq!(looked["rejected"], rejected, "{looked}");
+    assert_eq!(looked["sendable"], json!(MENDABLE - nameless), "{looked}");
+    assert!(nameless > 0);
+    scene.assert_dead(MENDABLE + SPOILT);
     scene.assert_hidden();
 }
 

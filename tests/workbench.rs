@@ -16,6 +16,7 @@ const FAULT: usize = 0;
 const SAME_AGAIN: usize = 1;
 const DIFFERENT: usize = 3;
 const NULL: usize = 4;
+const TWICE: usize = 5;
 
 fn test(component: &Path, inputs: &[&str]) -> Host {
     let host = Host::bare().word("test").word(component);
@@ -43,6 +44,7 @@ fn logins_that(ask: &str) -> String {
     let lines = logins.iter().map(|login| {
         let mut body = login.json();
         body["do"] = json!(ask);
+        body["amount"] = json!("3");
         body.to_string()
     });
     lines.collect::<Vec<_>>().join("\n")
@@ -61,7 +63,7 @@ fn the_components_here_keep_every_property_on_invented_logins() {
     };
     for component in ["sha256_mask.wasm", "hmac_mask.wasm"] {
         let run = tested(component).run().exited(0);
-        assert_eq!(violations(&run), [0; 5], "{component}: {}", run.stdout);
+        assert_eq!(violations(&run), [0; 6], "{component}: {}", run.stdout);
     }
     // Networks instead of addresses: that is its purpose, and has to be said.
     let truncating = || tested("truncate_mask.wasm");
@@ -81,6 +83,7 @@ fn a_component_that_fails_a_property_is_found_out_without_a_case() {
         ("tell-what-was-seen", SAME_AGAIN),
         // It writes an empty text where the name is null.
         ("nothing-special", NULL),
+        ("give-rows", TWICE),
     ] {
         let file = folder.keep("logins.jsonl", &logins_that(ask), 0o600);
         let run = test(&misbehaving(), &[&file])

@@ -16,6 +16,7 @@ use etl_host::sandbox::{Isolation, MeteredSandbox, Sandbox, Usage};
 use etl_host::verdict::Verdict;
 use etl_transform::Policy;
 use hmac_mask::HmacMask;
+use serde::de::IgnoredAny;
 use sha256_mask::Sha256Mask;
 
 /// The sizes of batches; the last is what a host takes at most by default.
@@ -49,8 +50,12 @@ fn main() {
         format!("sha256_mask, batches of {BATCH}"),
         "the leak guard's part of it",
     );
-    bench.guard(guard, &sha256);
+    bench.guard(guard, &sha256, rows);
     bench.table.add_difference(&whole, guard);
+    bench.guard("the guard's reading of the body", &sha256, |_| &[]);
+    bench.floor("the same body read by serde_json", |body| {
+        serde_json::from_str::<IgnoredAny>(body).expect("it is JSON")
+    });
 
     let hmac = stage::sandbox("hmac_mask.wasm", Isolation::Batch, 1);
     bench.natively::<HmacMask>("hmac_mask natively", &hmac);
@@ -91,14 +96,25 @@ impl Bench<'_, '_> {
         self.measure(name, batch, || sandbox.judge(&messages));
     }
 
-    fn guard(&mut self, name: &str, sandbox: &Sandbox) {
+    /// The leak guard over those of a verdict's rows that it is given.
+    fn guard(&mut self, name: &str, sandbox: &Sandbox, given: fn(&Verdict) -> &[Row]) {
         let messages = stage::messages(BATCH);
         let verdicts = sandbox.judge(&messages);
         self.measure(name, BATCH, || {
             let mut inspector = sandbox.guard().inspector();
             for (message, verdict) in messages.iter().zip(&verdicts) {
-                let passed = inspector.inspect(&message.body, rows(verdict));
+                let passed = inspector.inspect(&message.body, given(verdict));
                 assert_eq!(black_box(passed), Ok(()));
+            }
+        });
+    }
+
+    /// What a body takes by itself.
+    fn floor<T>(&mut self, name: &str, read: impl Fn(&str) -> T) {
+        let messages = stage::messages(BATCH);
+        self.measure(name, BATCH, || {
+            for message in &messages {
+                black_box(read(&message.body));
             }
         });
     }

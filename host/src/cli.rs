@@ -538,8 +538,9 @@ struct LimitArgs {
 
 #[derive(Debug, Args)]
 struct ShapeArgs {
-    /// Receives open at a time.
-    #[arg(long, value_name = "N", env = "ETL_HOST_RECEIVES", default_value_t = 8, value_parser = at_least_one)]
+    /// Receives open at a time, at most: there are as many as it takes to keep
+    /// the workers busy at the queue's latency, and two while nothing comes.
+    #[arg(long, value_name = "N", env = "ETL_HOST_RECEIVES", default_value_t = 128, value_parser = at_least_one)]
     receives: usize,
     /// Database connections, each writing a batch at a time.
     #[arg(long, value_name = "N", env = "ETL_HOST_DATABASE_CONNECTIONS", default_value_t = 2, value_parser = at_least_one)]
@@ -548,10 +549,10 @@ struct ShapeArgs {
     #[arg(long, value_name = "N", env = "ETL_HOST_BATCH_MESSAGES_MAX", default_value_t = BATCH_MESSAGES_DEFAULT, value_parser = at_least_one)]
     batch_messages_max: usize,
     /// Messages in work at a time.
-    #[arg(long, value_name = "N", env = "ETL_HOST_MESSAGES_IN_WORK_MAX", default_value_t = 2_000, value_parser = at_least_one)]
+    #[arg(long, value_name = "N", env = "ETL_HOST_MESSAGES_IN_WORK_MAX", default_value_t = 10_000, value_parser = at_least_one)]
     messages_in_work_max: usize,
     /// The bytes of the messages in work, in MiB; every open receive counts
-    /// with 10.
+    /// with 10, and with less where messages have been smaller lately.
     #[arg(long, value_name = "MIB", env = "ETL_HOST_MIB_IN_WORK_MAX", default_value_t = 128, value_parser = at_least_one)]
     mib_in_work_max: usize,
     /// For how long the ledger remembers a message, in days; default: twice
@@ -753,7 +754,11 @@ fn digest(text: &str) -> Result<Digest, String> {
     Digest::parse(text).ok_or_else(|| "expected 64 hexadecimal digits".to_owned())
 }
 
-fn pointer(text: &str) -> Result<String, String> {
+/// A JSON pointer to one field.
+///
+/// # Errors
+/// It does not begin as one.
+pub(crate) fn pointer(text: &str) -> Result<String, String> {
     match text.starts_with('/') {
         true => Ok(text.to_owned()),
         false => Err("a JSON pointer starts with `/`, as in /event/id".into()),

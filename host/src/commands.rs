@@ -59,7 +59,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
             let until = cli.run.until();
             let admin_addr = cli.run.admin_addr.clone();
             let plan = cli.run.plan()?;
-            let runtime = tokio::runtime::Runtime::new().ends_as(Kind::Internal)?;
+            let runtime = runtime()?;
             let summary = runtime.block_on(load(plan, until, output, admin_addr));
             // A name that does not resolve must not keep a stopped host.
             runtime.shutdown_background();
@@ -69,6 +69,20 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
             }
         }
     }
+}
+
+/// One thread for everything that waits. Beside it the component runs on
+/// threads of its own, and PostgreSQL and the queue elsewhere: a second one
+/// would cost a tenth more, for passing work to and fro, and only a host that
+/// handles more than some 80,000 messages a second would need it.
+const RUNTIME_THREADS: usize = 1;
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(RUNTIME_THREADS)
+        .enable_all()
+        .build()
+        .ends_as(Kind::Internal)
 }
 
 /// Prints the hashes of each line of standard input, as it comes.
@@ -110,7 +124,7 @@ fn compare(asked: CompareArgs) -> Result<(), Failure> {
 fn replay(asked: ReplayArgs) -> Result<(), Failure> {
     let output = asked.output;
     let replay = asked.replay()?;
-    let runtime = tokio::runtime::Runtime::new().ends_as(Kind::Internal)?;
+    let runtime = runtime()?;
     let report = runtime.block_on(async {
         let (switch, stop) = shutdown();
         tokio::spawn(stop_on_signal(switch, || {}));
@@ -149,7 +163,7 @@ fn bench(asked: BenchArgs) -> Result<(), Failure> {
 fn check(run: RunArgs) -> Result<(), Failure> {
     let output = run.output;
     let plan = run.plan()?;
-    let runtime = tokio::runtime::Runtime::new().ends_as(Kind::Internal)?;
+    let runtime = runtime()?;
     let report = runtime.block_on(plan.check());
     print_result(output, &report, || report.text())?;
     report.failure().map_or(Ok(()), Err)

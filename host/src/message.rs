@@ -5,6 +5,11 @@
 
 use std::fmt;
 
+use serde_json::Value;
+
+/// The longest event id, in bytes: far above a UUID, far below an index entry.
+const EVENT_ID_BYTES_MAX: usize = 512;
+
 /// One message of the queue.
 #[derive(Clone)]
 pub struct Message {
@@ -59,6 +64,18 @@ impl Message {
         self.fifo.as_ref().map(|fifo| fifo.group.as_str())
     }
 
+    /// The producer's own id at a JSON pointer of the body: a text or a whole
+    /// number.
+    pub fn event_id(&self, pointer: &str) -> Option<String> {
+        let body: Value = serde_json::from_str(&self.body).ok()?;
+        let id = match body.pointer(pointer)? {
+            Value::String(id) => id.clone(),
+            Value::Number(id) if id.is_i64() || id.is_u64() => id.to_string(),
+            _ => return None,
+        };
+        (1..=EVENT_ID_BYTES_MAX).contains(&id.len()).then_some(id)
+    }
+
     /// The bytes that the message keeps in memory, for the intake's budget.
     pub fn bytes(&self) -> usize {
         let attributes = self.attributes.iter().map(Attribute::bytes).sum::<usize>();
@@ -95,12 +112,11 @@ impl fmt::Debug for Message {
 mod tests {
     use super::*;
 
-    #[test]
-    fn debug_shows_no_payload() {
-        let message = Message {
+    fn message(body: &str) -> Message {
+        Message {
             queue_id: "id".into(),
             origin_id: "id".into(),
-            body: "canary-body".into(),
+            body: body.into(),
             sent_ms: 0,
             attributes: vec![Attribute {
                 name: "canary-name".into(),
@@ -108,7 +124,34 @@ mod tests {
                 value: AttributeValue::Text("canary-value".into()),
             }],
             fifo: None,
-        };
+        }
+    }
+
+    #[test]
+    fn an_event_id_is_a_short_text_or_a_whole_number() {
+        let id = |body: &str| message(body).event_id("/event/id");
+        assert_eq!(id(r#"{"event":{"id":"e1"}}"#).as_deref(), Some("e1"));
+        assert_eq!(id(r#"{"event":{"id":7}}"#).as_deref(), Some("7"));
+        for wrong in [
+            r#"{"event":{}}"#,
+            r#"{"event":{"id":null}}"#,
+            r#"{"event":{"id":""}}"#,
+            r#"{"event":{"id":1.5}}"#,
+            r#"{"event":{"id":["e1"]}}"#,
+            "not JSON",
+        ] {
+            assert_eq!(id(wrong), None, "{wrong}");
+        }
+        let long = format!(
+            r#"{{"event":{{"id":"{}"}}}}"#,
+            "x".repeat(EVENT_ID_BYTES_MAX + 1)
+        );
+        assert_eq!(id(&long), None);
+    }
+
+    #[test]
+    fn debug_shows_no_payload() {
+        let message = message("canary-body");
         let shown = format!("{message:?}");
         assert!(!shown.contains("canary"), "{shown}");
         assert_eq!(message.bytes(), 11 + 11 + 6 + 12);

@@ -19,6 +19,18 @@ pub struct Column {
     pub nullable: bool,
 }
 
+#[cfg(test)]
+impl Column {
+    /// A column of a test, which may be null.
+    pub(crate) fn nullable(name: &str, value_type: ValueType) -> Self {
+        Self {
+            name: name.to_owned(),
+            value_type,
+            nullable: true,
+        }
+    }
+}
+
 /// The type of a column's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValueType {

@@ -16,6 +16,8 @@ pub struct Call {
     pub ended: Option<Moment>,
     pub operation: Operation,
     pub queue: Option<String>,
+    /// By what it was made, as its User-Agent says.
+    pub client: String,
     pub outcome: Outcome,
     pub entries: Vec<Entry>,
 }
@@ -66,13 +68,14 @@ impl Journal {
         }
     }
 
-    pub fn begin(&self, operation: Operation, queue: Option<&str>) -> usize {
+    pub fn begin(&self, operation: Operation, queue: Option<&str>, client: &str) -> usize {
         let mut calls = self.lock();
         calls.push(Call {
             began: self.clock.now(),
             ended: None,
             operation,
             queue: queue.map(str::to_owned),
+            client: client.to_owned(),
             outcome: Outcome::Open,
             entries: Vec::new(),
         });

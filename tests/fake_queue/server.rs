@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use hyper::body::{Body, Incoming};
-use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -65,6 +65,9 @@ async fn answer(
     let Some(operation) = target.and_then(Operation::from_target) else {
         return Ok(refuse(&Refusal::unknown_operation()));
     };
+    let client = request.headers().get(USER_AGENT);
+    let client = client.and_then(|client| client.to_str().ok());
+    let client = client.unwrap_or_default().to_owned();
     let body = read(request.into_body()).await?;
     let input = match Input::parse(&body) {
         Ok(input) => input,
@@ -73,7 +76,7 @@ async fn answer(
     let queue = input.queue().ok();
     let queue = queue.or_else(|| input.optional_text("QueueName"));
     let visit = Visit {
-        number: sqs.journal.begin(operation, queue.as_deref()),
+        number: sqs.journal.begin(operation, queue.as_deref(), &client),
         sqs,
         operation,
         queue,

@@ -14,7 +14,7 @@ use super::mutation::mutated;
 /// For how long each target is run, in seconds; without it, a few cases.
 const SECS: &str = "ETL_HOST_FUZZ_SECS";
 /// The seed of the first cases; without it, another one each time.
-const SEED: &str = "ETL_HOST_FUZZ_SEED";
+pub const SEED: &str = "ETL_HOST_FUZZ_SEED";
 /// How often a failing case is tried with fewer mutations.
 const SHRINKS_MAX: u32 = 500;
 

@@ -1,8 +1,15 @@
 //! A project of `etl-host new`, built and tested as its README says.
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use crate::runner;
+use crate::support::page::Reader;
+
+/// What a new project has to stand beside its cases.
+const FUZZED_BODIES: &str = "2000";
 
 /// A language, and the guest that is written in it.
 pub struct Language {
@@ -15,6 +22,8 @@ pub struct Language {
     guest: Option<(&'static str, &'static str)>,
     /// Whether its runtime wants a WASI.
     pub wasi: bool,
+    /// Whether the guide has it, and `cargo verify` does not follow that.
+    pub in_guide: bool,
 }
 
 pub static LANGUAGES: [Language; 5] = [
@@ -23,30 +32,35 @@ pub static LANGUAGES: [Language; 5] = [
         title: "Rust",
         guest: None,
         wasi: false,
+        in_guide: false,
     },
     Language {
         name: "python",
         title: "Python",
         guest: Some(("python", "policy.py")),
         wasi: false,
+        in_guide: false,
     },
     Language {
         name: "javascript",
         title: "JavaScript",
         guest: Some(("javascript", "policy.js")),
         wasi: false,
+        in_guide: true,
     },
     Language {
         name: "c",
         title: "C",
         guest: Some(("c", "policy.c")),
         wasi: false,
+        in_guide: false,
     },
     Language {
         name: "go",
         title: "Go",
         guest: Some(("go", "policy.go")),
         wasi: true,
+        in_guide: false,
     },
 ];
 
@@ -64,12 +78,17 @@ pub struct Component {
 }
 
 /// The folder of all projects: what they install is kept for the next time.
-fn work() -> PathBuf {
+pub fn work() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("languages")
 }
 
-fn repository() -> PathBuf {
+pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// What builds of a language install, kept for the next time.
+fn tools(language: &Language) -> PathBuf {
+    work().join(format!("tools-{}", language.name))
 }
 
 /// The cases that all guests pass.
@@ -104,6 +123,11 @@ impl Project {
         }
     }
 
+    /// Who writes one by hand, beside the others of the language.
+    pub fn reader(language: &'static Language) -> Reader {
+        Reader::at(work().join(language.name)).with("ETL_HOST_TOOLS", tools(language))
+    }
+
     /// The same with the guest's policy in place of the one it begins with.
     pub fn of_the_guest(self) -> Option<Self> {
         let (folder, policy) = self.language.guest?;
@@ -114,8 +138,8 @@ impl Project {
 
     /// Builds it, by its one command.
     pub fn build(&self) -> Component {
-        let tools = work().join(format!("tools-{}", self.language.name));
         let mut build = Command::new("./build.sh");
+        let tools = tools(self.language);
         run(build.current_dir(&self.folder).env("ETL_HOST_TOOLS", tools));
         Component {
             file: self.folder.join(format!("{}.wasm", self.name)),
@@ -135,16 +159,31 @@ impl Component {
 
     /// Tests it on cases, those of its own folder or others.
     pub fn test(&self, cases: impl AsRef<Path>) {
+        run(&mut self.tested_on(cases));
+    }
+
+    /// The same, and on hostile bodies made out of the cases.
+    pub fn test_and_fuzz(&self, cases: impl AsRef<Path>) {
+        let mut test = self.tested_on(cases);
+        test.args(["--fuzz", FUZZED_BODIES]);
+        if let Some(seed) = env::var_os(runner::SEED) {
+            test.arg("--seed").arg(seed);
+        }
+        run(&mut test);
+    }
+
+    fn tested_on(&self, cases: impl AsRef<Path>) -> Command {
         let mut test = etl_host();
         test.arg("test").arg(&self.file).arg(cases.as_ref());
         if self.wasi {
             test.args(["--allow", "wasi"]);
         }
-        run(test.current_dir(self.file.parent().expect("a folder")));
+        test.current_dir(self.file.parent().expect("a folder"));
+        test
     }
 }
 
-fn etl_host() -> Command {
+pub fn etl_host() -> Command {
     let mut host = Command::new(env!("CARGO_BIN_EXE_etl-host"));
     // Each component is new: nothing is gained by keeping it.
     host.env("ETL_HOST_CACHE_DIR", "off");
@@ -152,7 +191,7 @@ fn etl_host() -> Command {
 }
 
 /// Runs a command to its end. Panics with all that it said unless it ends well.
-fn run(command: &mut Command) {
+pub fn run(command: &mut Command) {
     let output = command.output().expect("run a command");
     assert!(
         output.status.success(),

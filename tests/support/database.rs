@@ -87,7 +87,7 @@ impl Database {
         block_on(self.client.batch_execute(statements)).expect("run a statement");
     }
 
-    fn query(&self, sql: &str) -> Vec<SqlRow> {
+    pub fn query(&self, sql: &str) -> Vec<SqlRow> {
         block_on(self.client.query(sql, &[])).expect("run a query")
     }
 

@@ -2,17 +2,23 @@
 //! HTTP, the real binary, invented logins, and the search for leaked values.
 //!
 //! No test sleeps to let something happen: it waits for a condition, and
-//! `wait_until` bounds that wait.
+//! `wait_until` bounds that wait. (Without the demo there is no SQS server over
+//! HTTP, nor what needs one.)
 
 pub mod account;
 pub mod browser;
 pub mod bytes;
+#[cfg(feature = "demo")]
 pub mod canary;
+pub mod credentials;
 pub mod database;
 pub mod folder;
+#[cfg(feature = "demo")]
 pub mod host;
 pub mod login;
+pub mod page;
 pub mod postgres;
+#[cfg(feature = "demo")]
 pub mod queue;
 pub mod source;
 pub mod supervised;

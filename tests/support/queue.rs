@@ -26,11 +26,8 @@ use rustack_sqs_http::service::{SqsHttpConfig, SqsHttpService};
 use serde_json::json;
 use tokio::net::TcpListener;
 
+pub use super::credentials::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 use super::{block_on, login, spawn, wait_until};
-
-pub const REGION: &str = "us-east-1";
-pub const ACCESS_KEY_ID: &str = "AKIAINVENTEDFORTESTS";
-pub const SECRET_ACCESS_KEY: &str = "invented-secret-access-key";
 
 /// SQS's own limit.
 const ENTRIES_PER_BATCH_MAX: usize = 10;

@@ -114,8 +114,16 @@ impl Component {
     /// The toolchain is another than the pinned one, the guest does not
     /// compile, or what comes out is no component of its world.
     pub fn build(guest: Guest) -> Result<Self> {
+        Self::build_in(&workspace(), guest)
+    }
+
+    /// The same from a workspace that is a copy of this one.
+    ///
+    /// # Errors
+    /// As [`Component::build`].
+    pub fn build_in(workspace: &Path, guest: Guest) -> Result<Self> {
         let name = guest.name;
-        let module = compile::core_module(&workspace(), guest)
+        let module = compile::core_module(workspace, guest)
             .with_context(|| format!("compile guest {name}"))?;
         let bytes = encode::component(&module, guest.runtime)
             .with_context(|| format!("encode guest {name}"))?;

@@ -1,9 +1,10 @@
 //! `cargo guests`: rebuilds the committed components. `cargo guests --check`
-//! compares them with what the source builds, and changes nothing.
+//! compares them with what the source builds, and changes nothing. `cargo guests
+//! --from FOLDER NAME` builds one in a copy of the workspace, and writes it there.
 
-use std::{env, process::ExitCode};
+use std::{env, path::Path, process::ExitCode};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use guests_build::{Component, GUESTS};
 
 fn main() -> Result<ExitCode> {
@@ -11,7 +12,8 @@ fn main() -> Result<ExitCode> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => write(),
         ["--check"] => check(),
-        _ => bail!("usage: cargo guests [--check]"),
+        ["--from", workspace, name] => write_in(Path::new(workspace), name),
+        _ => bail!("usage: cargo guests [--check | --from FOLDER NAME]"),
     }
 }
 
@@ -22,6 +24,15 @@ fn write() -> Result<ExitCode> {
         component.write(&guest.committed())?;
         println!("{}", component.summary());
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Builds one guest of a copy of this workspace, and writes it in the copy.
+fn write_in(workspace: &Path, name: &str) -> Result<ExitCode> {
+    let guest = GUESTS.into_iter().find(|guest| guest.name == name);
+    let guest = guest.with_context(|| format!("find a guest called {name}"))?;
+    let component = Component::build_in(workspace, guest)?;
+    component.write(&workspace.join(guest.folder))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -182,18 +182,11 @@ func hex4(body string, at int) rune {
 	if len(body)-at < 4 {
 		return -1
 	}
-	number := rune(0)
-	for _, digit := range []byte(body[at : at+4]) {
-		value := strings.IndexByte("0123456789abcdef", digit|0x20)
-		if digit >= '0' && digit <= '9' {
-			value = int(digit - '0')
-		}
-		if value < 0 {
-			return -1
-		}
-		number = 16*number + rune(value)
+	number, err := strconv.ParseUint(body[at:at+4], 16, 16)
+	if err != nil {
+		return -1
 	}
-	return number
+	return rune(number)
 }
 
 // passScalar tells where a text, a word or a number ends, or -1.

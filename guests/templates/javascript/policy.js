@@ -8,6 +8,9 @@ const SENSITIVE = ["email"];
 
 const MS_PER_DAY = 24 * 60 * 60 * 1000;
 const DAY_MAX = 2 ** 31 - 1;
+// Some thousand levels are the end of the stack of `JSON.parse`: a fault, and no
+// exception.
+const DEPTH_MAX = 128;
 
 // The message is rejected, for a reason and, where one is at fault, a field.
 class Rejected extends Error {
@@ -55,6 +58,7 @@ function outcome(message) {
 
 // The row of an order, its values in the order of the columns.
 function row(message) {
+    if (depth(message.body) > DEPTH_MAX) throw new Rejected("malformed");
     let body;
     try {
         body = JSON.parse(message.body);
@@ -75,6 +79,20 @@ function row(message) {
         country === null ? { tag: "null" } : { tag: "text", val: country },
         { tag: "date", val: days },
     ];
+}
+
+// How deep objects and arrays lie within each other.
+function depth(json) {
+    let [open, deepest, quoted] = [0, 0, false];
+    for (let i = 0; i < json.length; i++) {
+        const letter = json[i];
+        if (letter === '"') quoted = !quoted;
+        else if (quoted && letter === "\\") i++;
+        else if (quoted) continue;
+        else if (letter === "{" || letter === "[") deepest = Math.max(deepest, ++open);
+        else if (letter === "}" || letter === "]") open--;
+    }
+    return deepest;
 }
 
 // A text that must be there.

@@ -1,4 +1,6 @@
-// SHA-256 (FIPS 180-4), which QuickJS does not bring.
+// SHA-256 (FIPS 180-4), which QuickJS does not bring. An interpreter pays for
+// each call, each allocation, and each number beyond signed 32 bits: the rounds do
+// without.
 
 const BLOCK_BYTES = 64;
 
@@ -8,8 +10,8 @@ const PRIMES = [];
 for (let n = 2; PRIMES.length < 64; n++) {
     if (PRIMES.every((prime) => n % prime !== 0)) PRIMES.push(n);
 }
-const INITIAL = Uint32Array.from(PRIMES.slice(0, 8), (prime) => fraction(prime, 2n));
-const ROUND = Uint32Array.from(PRIMES, (prime) => fraction(prime, 3n));
+const INITIAL = Int32Array.from(PRIMES.slice(0, 8), (prime) => fraction(prime, 2n));
+const ROUND = Int32Array.from(PRIMES, (prime) => fraction(prime, 3n));
 
 // 2³² × the fractional part of a root, exactly: the integer root of the prime
 // times a power of 2, by halving.
@@ -54,30 +56,27 @@ function padded(text) {
     return view;
 }
 
-const turn = (word, bits) => (word >>> bits) | (word << (32 - bits));
-
 // The SHA-256 of a text's UTF-8 bytes, in lower-case hexadecimal.
 export function sha256(text) {
     const view = padded(text);
-    const state = Uint32Array.from(INITIAL);
-    const words = new Uint32Array(64);
+    const state = Int32Array.from(INITIAL);
+    const words = new Int32Array(64);
     for (let block = 0; block < view.byteLength; block += BLOCK_BYTES) {
-        for (let i = 0; i < 64; i++) {
-            if (i < 16) {
-                words[i] = view.getUint32(block + 4 * i);
-                continue;
-            }
-            const [early, late] = [words[i - 15], words[i - 2]];
-            const small0 = turn(early, 7) ^ turn(early, 18) ^ (early >>> 3);
-            const small1 = turn(late, 17) ^ turn(late, 19) ^ (late >>> 10);
+        for (let i = 0; i < 16; i++) words[i] = view.getInt32(block + 4 * i);
+        for (let i = 16; i < 64; i++) {
+            const early = words[i - 15];
+            const late = words[i - 2];
+            // To turn a word is a shift to either side.
+            const small0 = ((early >>> 7) | (early << 25)) ^ ((early >>> 18) | (early << 14)) ^ (early >>> 3);
+            const small1 = ((late >>> 17) | (late << 15)) ^ ((late >>> 19) | (late << 13)) ^ (late >>> 10);
             words[i] = words[i - 16] + small0 + words[i - 7] + small1;
         }
         let [a, b, c, d, e, f, g, h] = state;
         for (let i = 0; i < 64; i++) {
-            const large1 = turn(e, 6) ^ turn(e, 11) ^ turn(e, 25);
-            const first = (h + large1 + ((e & f) ^ (~e & g)) + ROUND[i] + words[i]) | 0;
-            const large0 = turn(a, 2) ^ turn(a, 13) ^ turn(a, 22);
-            const second = (large0 + ((a & b) ^ (a & c) ^ (b & c))) | 0;
+            const large1 = ((e >>> 6) | (e << 26)) ^ ((e >>> 11) | (e << 21)) ^ ((e >>> 25) | (e << 7));
+            const first = (h + large1 + (g ^ (e & (f ^ g))) + ROUND[i] + words[i]) | 0;
+            const large0 = ((a >>> 2) | (a << 30)) ^ ((a >>> 13) | (a << 19)) ^ ((a >>> 22) | (a << 10));
+            const second = large0 + ((a & b) | (c & (a | b)));
             h = g;
             g = f;
             f = e;
@@ -89,5 +88,5 @@ export function sha256(text) {
         }
         [a, b, c, d, e, f, g, h].forEach((word, i) => (state[i] += word));
     }
-    return Array.from(state, (word) => word.toString(16).padStart(8, "0")).join("");
+    return Array.from(state, (word) => (word >>> 0).toString(16).padStart(8, "0")).join("");
 }

@@ -45,6 +45,8 @@ impl Part {
 /// Why a poller does not receive, although it lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pause {
+    /// Others receive as much as there is to do.
+    NotNeeded,
     /// The environment is at fault, and receiving waits until it is mended.
     Held,
     /// As many messages are in work as may be.
@@ -56,6 +58,7 @@ pub enum Pause {
 impl Pause {
     fn words(self) -> &'static str {
         match self {
+            Self::NotNeeded => "others receive enough",
             Self::Held => "held",
             Self::NoRoom => "as much is in work as may be",
             Self::BackingOff => "the queue answers with errors",
@@ -214,11 +217,14 @@ impl Health {
 }
 
 impl State {
-    /// Why nothing is received, where every poller pauses.
+    /// Why nothing is received, where every poller pauses: what keeps those
+    /// back that are needed.
     fn pause(&self) -> Option<Pause> {
-        let mut pauses = self.pollers.values().map(|clock| clock.paused);
-        let (first, _) = pauses.next()??;
-        pauses.all(|pause| pause.is_some()).then_some(first)
+        let pauses = self.pollers.values().map(|clock| clock.paused);
+        let pauses: Option<Vec<Pause>> = pauses.map(|pause| Some(pause?.0)).collect();
+        let pauses = pauses?;
+        let needed = pauses.iter().find(|pause| **pause != Pause::NotNeeded);
+        needed.or(pauses.first()).copied()
     }
 }
 

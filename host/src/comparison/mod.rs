@@ -212,11 +212,7 @@ mod tests {
     use crate::verdict::{Reason, Rejection};
 
     fn columns(names: &[&str]) -> Vec<Column> {
-        let column = |name: &&str| Column {
-            name: (*name).to_owned(),
-            value_type: ValueType::Text,
-            nullable: true,
-        };
+        let column = |name: &&str| Column::nullable(name, ValueType::Text);
         names.iter().map(column).collect()
     }
 

@@ -117,14 +117,6 @@ mod tests {
         }
     }
 
-    fn column(name: &str, value_type: ValueType) -> Column {
-        Column {
-            name: name.into(),
-            value_type,
-            nullable: true,
-        }
-    }
-
     fn table(columns: Vec<TableColumn>) -> Table {
         Table {
             name: TableName {
@@ -137,12 +129,12 @@ mod tests {
 
     #[test]
     fn values_are_assigned_so_that_nothing_is_cut_silently() {
-        let text = column("c", ValueType::Text);
+        let text = Column::nullable("c", ValueType::Text);
         let into = |base: &str| expression(&text, &target("c", base), "v");
         assert_eq!(into("varchar").as_deref(), Some("v"));
         assert_eq!(into("uuid").as_deref(), Some("v::uuid"));
         assert_eq!(into("int4"), None);
-        let moment = column("c", ValueType::Timestamp);
+        let moment = Column::nullable("c", ValueType::Timestamp);
         let into = |base: &str| expression(&moment, &target("c", base), "v");
         assert_eq!(into("timestamp").as_deref(), Some("v AT TIME ZONE 'UTC'"));
     }
@@ -154,8 +146,8 @@ mod tests {
         wanted.may_be_left_out = false;
         let table = table(vec![target("version", "text"), wanted]);
         let columns = [
-            column("version", ValueType::Integer),
-            column("locale", ValueType::Text),
+            Column::nullable("version", ValueType::Integer),
+            Column::nullable("locale", ValueType::Text),
         ];
         let misfits = fit(&table, &columns).unwrap_err();
         assert_eq!(misfits.len(), 3);
@@ -169,7 +161,11 @@ mod tests {
     fn a_null_that_may_be_refused_is_a_warning() {
         let mut strict = target("locale", "text");
         strict.not_null = true;
-        let warnings = fit(&table(vec![strict]), &[column("locale", ValueType::Text)]).unwrap();
+        let warnings = fit(
+            &table(vec![strict]),
+            &[Column::nullable("locale", ValueType::Text)],
+        )
+        .unwrap();
         assert_eq!(warnings.len(), 1);
     }
 }

@@ -297,7 +297,7 @@ struct Parameters<'a> {
     columns: Vec<Array<'a>>,
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "bench"))]
 impl Policy {
     /// A policy of a simulated database, told by its number.
     pub(crate) fn simulated(number: u8) -> Self {
@@ -310,7 +310,7 @@ impl Policy {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "bench"))]
 impl Committed {
     /// The proof that a simulated database gives.
     pub(crate) fn simulated(duplicate: bool) -> Self {

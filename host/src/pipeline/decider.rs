@@ -63,7 +63,7 @@ impl Present {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "bench"))]
 impl Decider {
     /// A decider of a simulation, told by its number.
     pub(super) fn simulated(number: u8, judge: Arc<dyn Judge>) -> Self {

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::batcher::Arrivals;
 use super::hold::Hold;
+use super::polls::{Poll, Polls};
 use crate::admin::{Pause, Poller};
 use crate::backoff::Backoff;
 use crate::event::Event;
@@ -17,6 +18,7 @@ pub(super) struct Intake {
     pub(super) leases: Leases,
     pub(super) budget: Budget,
     pub(super) hold: Hold,
+    pub(super) polls: Polls,
     pub(super) telemetry: Telemetry,
     pub(super) arrivals: Arrivals,
     pub(super) failing: Arc<Failing>,
@@ -70,12 +72,11 @@ impl Intake {
         let mut failing = false;
         let mut attempt = attempt_id();
         while !shutdown.is_requested() {
-            let room = tokio::select! {
+            let (poll, room) = tokio::select! {
                 biased;
                 () = shutdown.requested() => return,
                 room = self.room(&poller) => room,
             };
-            let Some(room) = room else { return };
             match self.queue.receive(&self.leases, room, &attempt).await {
                 Ok(deliveries) => {
                     attempt = attempt_id();
@@ -84,15 +85,19 @@ impl Intake {
                     }
                     poller.received();
                     backoff.reset();
-                    self.telemetry.received(deliveries.new.len());
+                    let brought = deliveries.new.len();
+                    self.telemetry.received(brought);
                     if deliveries.unusable > 0 {
                         Event::Unusable(deliveries.unusable).log();
                     }
-                    self.arrivals.push(deliveries.new);
+                    let waiting = self.arrivals.push(deliveries.new);
+                    poll.brought(brought + deliveries.known, waiting);
                 }
                 Err(error) => {
                     let first = !std::mem::replace(&mut failing, true);
                     self.failed(&error, first);
+                    poll.failed();
+                    drop(poll);
                     poller.pausing(Pause::BackingOff);
                     tokio::select! {
                         () = shutdown.requested() => {}
@@ -116,14 +121,16 @@ impl Intake {
         }
     }
 
-    /// Permits first, and no receive while the output is held.
-    async fn room(&self, poller: &Poller) -> Option<Reservation> {
+    /// Leave and room first, and no receive while the output is held.
+    async fn room(&self, poller: &Poller) -> (Poll, Reservation) {
+        poller.pausing(Pause::NotNeeded);
+        let poll = self.polls.open().await;
         poller.pausing(Pause::Held);
         self.hold.released().await;
         poller.pausing(Pause::NoRoom);
         let room = self.budget.reserve().await;
         poller.resumed();
-        room
+        (poll, room)
     }
 }
 

@@ -4,6 +4,8 @@
 //! leaves with one fate. Only receiving stops on request; a message once taken
 //! runs to its fate, or is handed back.
 
+#[cfg(feature = "bench")]
+mod alone;
 mod batcher;
 mod check;
 mod commit;
@@ -12,6 +14,7 @@ mod drain;
 mod hold;
 mod in_order;
 mod intake;
+mod polls;
 mod quarantine;
 mod replace;
 mod settle;
@@ -28,6 +31,8 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
+#[cfg(feature = "bench")]
+pub use alone::alone;
 pub use check::{Check, Report};
 pub use drain::DRAIN_SECS_DEFAULT;
 pub use quarantine::{FAULTS_PERCENT_DEFAULT, FAULTS_WINDOW_MESSAGES_DEFAULT, FaultLimits};
@@ -46,6 +51,7 @@ use decider::Present;
 use drain::Tasks;
 use hold::{Hold, Holder};
 use intake::Intake;
+use polls::Polls;
 use quarantine::Quarantine;
 use settle::{Kept, Settler};
 use shadow::{Candidate, Shadow};
@@ -55,7 +61,7 @@ use worker::{Pruned, Rules, Worker};
 /// How much is done at once.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
-    /// Receives open at a time.
+    /// Receives open at a time, at most.
     pub receives: usize,
     /// Database connections, each with a batch of its own.
     pub connections: usize,
@@ -150,6 +156,7 @@ pub async fn run(
     let (arrivals, batcher) = Batcher::new(shape.batch_messages_max);
 
     let failing = Arc::default();
+    let polls = Polls::new(shape.receives, shape.batch_messages_max);
     let mut intakes = JoinSet::new();
     for _ in 0..shape.receives {
         let intake = Intake {
@@ -157,6 +164,7 @@ pub async fn run(
             leases: leases.clone(),
             budget: budget.clone(),
             hold: hold.clone(),
+            polls: polls.clone(),
             telemetry: telemetry.clone(),
             arrivals: arrivals.clone(),
             failing: Arc::clone(&failing),

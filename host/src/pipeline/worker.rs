@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::time::Instant;
 
 use super::batcher::Batcher;
@@ -21,8 +20,6 @@ use crate::queue::{Delivery, Lease};
 use crate::sandbox::Judged;
 use crate::verdict::{Reason, Verdict};
 
-/// The longest event id, in bytes: far above a UUID, far below an index entry.
-const EVENT_ID_BYTES_MAX: usize = 512;
 /// Between two prunings of the ledger.
 const PRUNE_SECS: u64 = 3_600;
 
@@ -94,13 +91,13 @@ impl Worker {
                 true => Some(self.batcher.next().await),
                 false => self.commit.company(&self.batcher).await,
             };
-            let (deliveries, groups) = match batch {
+            let (deliveries, claim) = match batch {
                 // Nothing more can come, so nothing will tell any more.
                 Some(batch) if batch.deliveries.is_empty() => {
                     self.settler.hand_back(carried).await;
                     break;
                 }
-                Some(batch) => (batch.deliveries, Some(batch.groups)),
+                Some(batch) => (batch.deliveries, Some(batch.claim)),
                 None => (Vec::new(), None),
             };
             let mut judged = self.judge(deliveries).await;
@@ -124,7 +121,7 @@ impl Worker {
                     .judge(suspects.into_iter().map(Item::unjudged).collect())
                     .await;
             }
-            drop(groups);
+            drop(claim);
             self.prune().await;
         }
         self.commit.close().await;
@@ -214,7 +211,7 @@ impl Worker {
         let Some(pointer) = &self.rules.event_id else {
             return (Key::new(&self.rules.table, by_message), verdict);
         };
-        match event_id(&message.body, pointer) {
+        match message.event_id(pointer) {
             Some(id) => (Key::new(&self.rules.table, Identity::Event(&id)), verdict),
             None => (
                 Key::new(&self.rules.table, by_message),
@@ -237,47 +234,9 @@ impl Worker {
     }
 }
 
-/// The producer's own id: a text or a whole number.
-fn event_id(body: &str, pointer: &str) -> Option<String> {
-    let body: Value = serde_json::from_str(body).ok()?;
-    let id = match body.pointer(pointer)? {
-        Value::String(id) => id.clone(),
-        Value::Number(id) if id.is_i64() || id.is_u64() => id.to_string(),
-        _ => return None,
-    };
-    (1..=EVENT_ID_BYTES_MAX).contains(&id.len()).then_some(id)
-}
-
 /// Splits off what has the key of an earlier one: once that is committed, the
 /// later one is found to be a duplicate.
 fn each_key_once(items: Vec<Item>) -> (Vec<Item>, Vec<Item>) {
     let mut keys = HashSet::new();
     items.into_iter().partition(|item| keys.insert(item.key))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_event_id_is_a_short_text_or_a_whole_number() {
-        let id = |body: &str| event_id(body, "/event/id");
-        assert_eq!(id(r#"{"event":{"id":"e1"}}"#).as_deref(), Some("e1"));
-        assert_eq!(id(r#"{"event":{"id":7}}"#).as_deref(), Some("7"));
-        for wrong in [
-            r#"{"event":{}}"#,
-            r#"{"event":{"id":null}}"#,
-            r#"{"event":{"id":""}}"#,
-            r#"{"event":{"id":1.5}}"#,
-            r#"{"event":{"id":["e1"]}}"#,
-            "not JSON",
-        ] {
-            assert_eq!(id(wrong), None, "{wrong}");
-        }
-        let long = format!(
-            r#"{{"event":{{"id":"{}"}}}}"#,
-            "x".repeat(EVENT_ID_BYTES_MAX + 1)
-        );
-        assert_eq!(id(&long), None);
-    }
 }

@@ -1,5 +1,7 @@
-//! The calls to SQS, made with the AWS SDK: no other file makes one.
+//! The calls to SQS, made with the AWS SDK; receives and deletes first by the
+//! express, as long as all is well.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -13,18 +15,18 @@ use aws_sdk_sqs::types::{
     MessageSystemAttributeName as System, QueueAttributeName, SendMessageBatchRequestEntry,
 };
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
-use md5::{Digest, Md5};
+use tokio::time::{Instant, timeout_at};
 
+use super::answered::Answered;
 use super::backlog::Backlog;
 use super::calls::{
-    Answer, BATCH_ENTRIES_MAX, DeadLetterCalls, EntryFailure, Letter, Poll, Received,
-    ReceivedMessage, SourceCalls,
+    Answer, BATCH_ENTRIES_MAX, DeadLetterCalls, EntryFailure, Letter, Poll, Received, SourceCalls,
 };
-use super::dead_letter::{ORIGIN_ID, ORIGIN_SENT_MS, is_ours};
-use super::destination::Destination;
+use super::contact::Contact;
 use super::error::QueueError;
+use super::express::{Express, Tried};
 use super::timing::Timing;
-use crate::message::{Attribute, AttributeValue, Fifo, Message};
+use crate::message::{Attribute, AttributeValue};
 
 /// The longest wait for a connection.
 const CONNECT_SECS_MAX: u64 = 5;
@@ -41,7 +43,11 @@ pub(super) struct AwsQueue {
     polls: Client,
     /// For all other calls.
     calls: Client,
-    destination: Destination,
+    /// For receives and deletes, as long as all is well.
+    express: Express,
+    receive_max: Duration,
+    call_max: Duration,
+    contact: Contact,
     url: String,
 }
 
@@ -73,13 +79,22 @@ impl AwsQueue {
                 "no region is configured: set AWS_REGION, or name a profile that has one".into(),
             ));
         }
-        let destination = Destination::default();
+        let contact = Contact::default();
         let first_max = Duration::from_secs(FIRST_CALL_SECS_MAX);
-        let first = client(&config, &destination, first_max);
+        let first = client(&config, &contact, first_max);
+        let region = config.region().map(ToString::to_string);
+        let express = Express::new(
+            contact.clone(),
+            region.unwrap_or_default(),
+            connect_max(first_max),
+        );
         Ok(Self {
             polls: first.clone(),
             calls: first,
-            destination,
+            express,
+            receive_max: first_max,
+            call_max: first_max,
+            contact,
             config,
             url: url.to_owned(),
         })
@@ -88,8 +103,10 @@ impl AwsQueue {
     /// Keeps to these times from now on. The SDK has no such limits by default:
     /// a call could hang for ever (aws-sdk-rust#1094).
     pub(super) fn keep_to(&mut self, timing: &Timing) {
-        self.polls = client(&self.config, &self.destination, timing.receive_max);
-        self.calls = client(&self.config, &self.destination, timing.call_max);
+        self.polls = client(&self.config, &self.contact, timing.receive_max);
+        self.calls = client(&self.config, &self.contact, timing.call_max);
+        self.receive_max = timing.receive_max;
+        self.call_max = timing.call_max;
     }
 
     /// Another queue, spoken to in the same way.
@@ -109,7 +126,7 @@ impl AwsQueue {
             .attribute_names(QueueAttributeName::All)
             .send()
             .await
-            .map_err(|error| self.destination.of_failure(error))?;
+            .map_err(|error| self.contact.of_failure(error))?;
         let attributes = answer.attributes.unwrap_or_default().into_iter();
         Ok(attributes
             .map(|(name, value)| (name.as_str().to_owned(), value))
@@ -132,24 +149,79 @@ impl AwsQueue {
             .queue_owner_aws_account_id(account)
             .send()
             .await
-            .map_err(|error| self.destination.of_failure(error))?;
+            .map_err(|error| self.contact.of_failure(error))?;
         answer
             .queue_url
             .ok_or_else(|| QueueError::incomplete("the queue's URL"))
     }
 }
 
+impl AwsQueue {
+    /// The rest of a call's time is the SDK's.
+    async fn in_time<T>(
+        &self,
+        by: Instant,
+        call: impl Future<Output = Result<T, QueueError>>,
+    ) -> Result<T, QueueError> {
+        match timeout_at(by, call).await {
+            Ok(answer) => answer,
+            Err(_) => Err(self.contact.of_silence(QueueError::late())),
+        }
+    }
+
+    async fn receive_by_sdk(
+        &self,
+        poll: Poll,
+        attempt: Option<&str>,
+    ) -> Result<Received, QueueError> {
+        let answer = self
+            .polls
+            .receive_message()
+            .queue_url(&self.url)
+            .max_number_of_messages(BATCH_ENTRIES_MAX as i32)
+            .wait_time_seconds(poll.wait.as_secs() as i32)
+            .visibility_timeout(poll.visibility.as_secs() as i32)
+            .message_system_attribute_names(System::SentTimestamp)
+            .message_system_attribute_names(System::ApproximateReceiveCount)
+            .message_system_attribute_names(System::MessageGroupId)
+            .message_attribute_names("All")
+            .set_receive_request_attempt_id(attempt.map(str::to_owned))
+            .send()
+            .await
+            .map_err(|error| self.contact.of_failure(error))?;
+        let messages = answer.messages.unwrap_or_default();
+        Ok(Received::of(messages.into_iter().map(answered)))
+    }
+
+    async fn delete_by_sdk(&self, handles: &[&str]) -> Result<Vec<EntryFailure>, QueueError> {
+        let mut call = self.calls.delete_message_batch().queue_url(&self.url);
+        for (position, handle) in handles.iter().enumerate() {
+            let entry = DeleteMessageBatchRequestEntry::builder()
+                .id(position.to_string())
+                .receipt_handle(*handle)
+                .build()
+                .map_err(|_| QueueError::incomplete("a receipt handle"))?;
+            call = call.entries(entry);
+        }
+        Ok(failures(&call.send().await?.failed))
+    }
+}
+
 /// A client whose calls take no longer than this, the SDK's own retries
 /// included (three tries, of which a throttled or failed one comes back soon).
-fn client(config: &SdkConfig, destination: &Destination, call_max: Duration) -> Client {
+fn client(config: &SdkConfig, contact: &Contact, call_max: Duration) -> Client {
     let timeouts = TimeoutConfig::builder()
-        .connect_timeout(call_max.min(Duration::from_secs(CONNECT_SECS_MAX)))
+        .connect_timeout(connect_max(call_max))
         .operation_timeout(call_max)
         .build();
     let config = aws_sdk_sqs::config::Builder::from(config)
-        .interceptor(destination.clone())
+        .interceptor(contact.clone())
         .timeout_config(timeouts);
     Client::from_conf(config.build())
+}
+
+fn connect_max(call_max: Duration) -> Duration {
+    call_max.min(Duration::from_secs(CONNECT_SECS_MAX))
 }
 
 /// The region in `https://sqs.REGION.amazonaws.com/…`.
@@ -165,45 +237,27 @@ fn region(url: &str) -> Option<String> {
 impl SourceCalls for AwsQueue {
     fn receive<'a>(&'a self, poll: Poll, attempt: &'a str) -> Answer<'a, Received> {
         Box::pin(async move {
-            let fifo = self.url.ends_with(".fifo");
-            let answer = self
-                .polls
-                .receive_message()
-                .queue_url(&self.url)
-                .max_number_of_messages(BATCH_ENTRIES_MAX as i32)
-                .wait_time_seconds(poll.wait.as_secs() as i32)
-                .visibility_timeout(poll.visibility.as_secs() as i32)
-                .message_system_attribute_names(System::SentTimestamp)
-                .message_system_attribute_names(System::ApproximateReceiveCount)
-                .message_system_attribute_names(System::MessageGroupId)
-                .message_attribute_names("All")
-                .set_receive_request_attempt_id(fifo.then(|| attempt.to_owned()))
-                .send()
-                .await
-                .map_err(|error| self.destination.of_failure(error))?;
-            let answered = answer.messages.unwrap_or_default();
-            let in_all = answered.len();
-            let messages: Vec<ReceivedMessage> =
-                answered.into_iter().filter_map(received).collect();
-            Ok(Received {
-                unusable: in_all - messages.len(),
-                messages,
-            })
+            let by = Instant::now() + self.receive_max;
+            let attempt = self.url.ends_with(".fifo").then_some(attempt);
+            let express = self
+                .express
+                .receive(&self.url, poll, attempt, self.receive_max);
+            match express.await {
+                Tried::Done(received) => Ok(received),
+                Tried::Late(error) => Err(error),
+                Tried::NotPlain => self.in_time(by, self.receive_by_sdk(poll, attempt)).await,
+            }
         })
     }
 
     fn delete<'a>(&'a self, handles: &'a [&'a str]) -> Answer<'a, Vec<EntryFailure>> {
         Box::pin(async move {
-            let mut call = self.calls.delete_message_batch().queue_url(&self.url);
-            for (position, handle) in handles.iter().enumerate() {
-                let entry = DeleteMessageBatchRequestEntry::builder()
-                    .id(position.to_string())
-                    .receipt_handle(*handle)
-                    .build()
-                    .map_err(|_| QueueError::incomplete("a receipt handle"))?;
-                call = call.entries(entry);
+            let by = Instant::now() + self.call_max;
+            match self.express.delete(&self.url, handles, self.call_max).await {
+                Tried::Done(failures) => Ok(failures),
+                Tried::Late(error) => Err(error),
+                Tried::NotPlain => self.in_time(by, self.delete_by_sdk(handles)).await,
             }
-            Ok(failures(&call.send().await?.failed))
         })
     }
 
@@ -306,53 +360,23 @@ fn sent_value(attribute: &Attribute) -> Result<MessageAttributeValue, QueueError
         .map_err(|_| QueueError::incomplete("an attribute's type"))
 }
 
-/// A message out of an answer; none where the answer lacks what is needed to
-/// deal with it, or where it is damaged.
-fn received(received: SqsMessage) -> Option<ReceivedMessage> {
-    let queue_id = received.message_id?;
-    let handle = received.receipt_handle?;
-    let body = received.body.unwrap_or_default();
-    let is_whole = |md5: &String| *md5 == hex(&Md5::digest(&body));
-    if !received.md5_of_body.as_ref().is_none_or(is_whole) {
-        return None;
-    }
-    let system = received.attributes.unwrap_or_default();
+/// A message as the SDK has read it.
+fn answered(told: SqsMessage) -> Answered<'static> {
+    let system = told.attributes.unwrap_or_default();
     let number = |name| system.get(&name).and_then(|digits| digits.parse().ok());
-    let sent_ms: u64 = number(System::SentTimestamp)?;
-    let receive_count = number(System::ApproximateReceiveCount).unwrap_or(1);
-    let mut attributes: Vec<Attribute> = received
-        .message_attributes
-        .unwrap_or_default()
-        .into_iter()
-        .filter_map(|(name, value)| attribute(name, value))
-        .collect();
-    attributes.sort_by(|one, other| one.name.cmp(&other.name));
-    let text = |name: &str| {
-        let found = attributes.iter().find(|attribute| attribute.name == name);
-        found.and_then(|attribute| match &attribute.value {
-            AttributeValue::Text(text) | AttributeValue::Number(text) => Some(text.clone()),
-            AttributeValue::Bytes(_) => None,
-        })
-    };
-    // What the dead-letter copy carried; a redrive gives a new id and time.
-    let origin_id = text(ORIGIN_ID).unwrap_or_else(|| queue_id.clone());
-    let sent_ms = text(ORIGIN_SENT_MS)
-        .and_then(|digits| digits.parse().ok())
-        .unwrap_or(sent_ms);
-    attributes.retain(|attribute| !is_ours(&attribute.name));
-    let group = system.get(&System::MessageGroupId).cloned();
-    Some(ReceivedMessage {
-        message: Message {
-            queue_id,
-            origin_id,
-            body,
-            sent_ms,
-            attributes,
-            fifo: group.map(|group| Fifo { group }),
-        },
-        handle,
-        receive_count: u32::try_from(receive_count).unwrap_or(u32::MAX),
-    })
+    let attributes = told.message_attributes.unwrap_or_default().into_iter();
+    Answered {
+        message_id: told.message_id,
+        handle: told.receipt_handle,
+        body: told.body,
+        md5: told.md5_of_body.map(Cow::Owned),
+        sent_ms: number(System::SentTimestamp),
+        receive_count: number(System::ApproximateReceiveCount),
+        group: system.get(&System::MessageGroupId).cloned(),
+        attributes: attributes
+            .filter_map(|(name, value)| attribute(name, value))
+            .collect(),
+    }
 }
 
 fn attribute(name: String, value: MessageAttributeValue) -> Option<Attribute> {
@@ -370,10 +394,6 @@ fn attribute(name: String, value: MessageAttributeValue) -> Option<Attribute> {
     })
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -385,42 +405,5 @@ mod tests {
             Some("eu-central-1")
         );
         assert_eq!(region("http://localhost:4566/1/q"), None);
-    }
-
-    fn answered() -> aws_sdk_sqs::types::builders::MessageBuilder {
-        SqsMessage::builder()
-            .message_id("m")
-            .receipt_handle("h")
-            .body("body")
-            .attributes(System::SentTimestamp, "1000")
-    }
-
-    #[test]
-    fn a_damaged_or_incomplete_message_is_not_used() {
-        let whole = hex(&Md5::digest("body"));
-        assert!(received(answered().md5_of_body(whole).build()).is_some());
-        assert!(received(answered().md5_of_body("0").build()).is_none());
-        assert!(received(answered().set_receipt_handle(None).build()).is_none());
-        assert!(received(answered().set_message_id(None).build()).is_none());
-        assert!(received(answered().set_attributes(None).build()).is_none());
-    }
-
-    #[test]
-    fn a_redriven_message_keeps_its_first_id_and_time() {
-        let given = |value: &str| {
-            let value = MessageAttributeValue::builder()
-                .data_type("String")
-                .string_value(value);
-            value.build().expect("a value")
-        };
-        let redriven = answered()
-            .message_attributes(ORIGIN_ID, given("first"))
-            .message_attributes(ORIGIN_SENT_MS, given("7"))
-            .message_attributes("own", given("kept"));
-        let message = received(redriven.build()).expect("usable").message;
-        assert_eq!(message.queue_id, "m");
-        assert_eq!(message.origin_id, "first");
-        assert_eq!(message.sent_ms, 7);
-        assert_eq!(message.attributes.len(), 1);
     }
 }

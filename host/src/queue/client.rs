@@ -113,7 +113,7 @@ impl Queue {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "bench"))]
 impl Queue {
     /// A queue that lives in memory.
     pub(crate) fn simulated(calls: Arc<dyn SourceCalls>, timing: Timing, fifo: bool) -> Self {

@@ -76,6 +76,14 @@ impl QueueError {
         }
     }
 
+    /// No answer within the time that a call may take.
+    pub(super) fn late() -> Self {
+        Self {
+            words: "no answer in time".into(),
+            may_pass: true,
+        }
+    }
+
     /// The same error, and which queue it is about.
     pub(super) fn about(self, what: &str) -> Self {
         Self {
@@ -141,10 +149,7 @@ where
                  (AWS_REGION, AWS_PROFILE, …)"
                     .into(),
             ),
-            SdkError::TimeoutError(_) => Self {
-                words: "no answer in time".into(),
-                ..may_pass
-            },
+            SdkError::TimeoutError(_) => Self::late(),
             SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
                 Some(connector) => Self::of_connection(innermost(connector)),
                 None => Self {

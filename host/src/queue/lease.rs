@@ -4,10 +4,11 @@
 //! one may "succeed" and do nothing. A lease is extended from its receive on,
 //! and never after its end.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry as Place;
 use rand::Rng;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
@@ -22,12 +23,18 @@ use super::told::{Listener, Told};
 /// The leases of all messages in work.
 #[derive(Clone)]
 pub struct Leases {
-    table: Table,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    table: Mutex<Table>,
     timing: Timing,
     listener: Listener,
 }
 
-type Table = Arc<Mutex<HashMap<String, Entry>>>;
+/// By message id. The hasher is quick, and need not withstand chosen ids: SQS
+/// chooses them.
+type Table = HashMap<Arc<str>, Entry>;
 
 struct Entry {
     handle: String,
@@ -42,7 +49,7 @@ struct Entry {
 
 /// One message's lease. Dropping it lets it run out: the message comes back.
 pub struct Lease {
-    id: String,
+    id: Arc<str>,
     leases: Leases,
     permit: Option<Permit>,
     ended: bool,
@@ -58,7 +65,7 @@ pub(super) struct Receipt {
 
 /// A lease to be extended.
 struct Due {
-    id: String,
+    id: Arc<str>,
     change: Change,
     deadline: Instant,
 }
@@ -67,9 +74,11 @@ impl Leases {
     /// An empty table, whose extensions and losses are told to a listener.
     pub fn new(timing: Timing, listener: Listener) -> Self {
         Self {
-            table: Arc::default(),
-            timing,
-            listener,
+            shared: Arc::new(Shared {
+                table: Mutex::default(),
+                timing,
+                listener,
+            }),
         }
     }
 
@@ -82,35 +91,43 @@ impl Leases {
         hidden_since: Instant,
         permit: Permit,
     ) -> Option<Lease> {
-        let mut table = lock(&self.table);
-        let known = table.get(id).map(|entry| entry.taken);
-        let entry = Entry {
+        let id: Arc<str> = id.into();
+        let mut entry = Entry {
             handle,
-            taken: known.unwrap_or(hidden_since),
-            deadline: hidden_since + self.timing.lease,
-            end: hidden_since + self.timing.hidden_max,
+            taken: hidden_since,
+            deadline: hidden_since + self.shared.timing.lease,
+            end: hidden_since + self.shared.timing.hidden_max,
             lost: false,
         };
-        table.insert(id.to_owned(), entry);
-        known.is_none().then(|| Lease {
-            id: id.to_owned(),
-            leases: self.clone(),
-            permit: Some(permit),
-            ended: false,
-        })
+        match self.shared.table().entry(Arc::clone(&id)) {
+            Place::Occupied(mut known) => {
+                entry.taken = known.get().taken;
+                known.insert(entry);
+                None
+            }
+            Place::Vacant(place) => {
+                place.insert(entry);
+                Some(Lease {
+                    id,
+                    leases: self.clone(),
+                    permit: Some(permit),
+                    ended: false,
+                })
+            }
+        }
     }
 
     /// Extends leases for as long as it is polled. A lease is due when a third
     /// of it is spent, so that more tries fit into what is left.
     pub async fn keep(self, queue: Queue) {
-        let mut ticks = interval(self.timing.extension_tick);
+        let mut ticks = interval(self.shared.timing.extension_tick);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut begin = Begin::AtOnce;
         loop {
             ticks.tick().await;
             if begin == Begin::Carefully {
                 // Many hosts that fail together must not ask together.
-                let most = self.timing.extension_tick / 2;
+                let most = self.shared.timing.extension_tick / 2;
                 let wait = rand::rng().random_range(Duration::ZERO..=most);
                 sleep(wait).await;
             }
@@ -124,7 +141,7 @@ impl Leases {
     /// Extends what is due, each once. What fails is due again at the next tick.
     async fn extend_due(&self, queue: &Queue, begin: Begin) -> Result<(), QueueError> {
         let due = self.due(Instant::now()).into_iter();
-        let (ids, changes): (Vec<String>, Vec<Change>) =
+        let (ids, changes): (Vec<Arc<str>>, Vec<Change>) =
             due.map(|due| (due.id, due.change)).unzip();
         let extend = |place: usize, changed| {
             if let Changed::At(asked) = changed {
@@ -138,8 +155,8 @@ impl Leases {
     /// whatever the queue says: the message may be with somebody else, and a
     /// handle of before may "succeed" and do nothing.
     fn extended(&self, id: &str, (handle, by): &Change, asked: Instant) {
-        (self.listener)(Told::Extended(1));
-        if let Some(entry) = lock(&self.table).get_mut(id)
+        (self.shared.listener)(Told::Extended(1));
+        if let Some(entry) = self.shared.table().get_mut(id)
             && entry.handle == *handle
             && entry.deadline > asked
         {
@@ -150,15 +167,15 @@ impl Leases {
     /// The leases of which a third is spent, and by how much SQS lets each be
     /// extended: whole seconds, within 12 hours in all.
     fn due(&self, now: Instant) -> Vec<Due> {
-        let due_by = now + self.timing.lease - self.timing.extension_due;
+        let due_by = now + self.shared.timing.lease - self.shared.timing.extension_due;
         let mut due = Vec::new();
         let mut lost = 0;
-        for (id, entry) in lock(&self.table).iter_mut() {
+        for (id, entry) in self.shared.table().iter_mut() {
             if entry.deadline <= now && !std::mem::replace(&mut entry.lost, true) {
                 lost += 1;
             }
             let left = entry.end.saturating_duration_since(now);
-            let by = Duration::from_secs(self.timing.lease.min(left).as_secs());
+            let by = Duration::from_secs(self.shared.timing.lease.min(left).as_secs());
             if entry.deadline < due_by && now + by > entry.deadline.max(now) {
                 due.push(Due {
                     id: id.clone(),
@@ -168,7 +185,7 @@ impl Leases {
             }
         }
         if lost > 0 {
-            (self.listener)(Told::Lost(lost));
+            (self.shared.listener)(Told::Lost(lost));
         }
         // Where not all can be extended, the most urgent are; what is lost
         // already has the least to lose.
@@ -179,7 +196,7 @@ impl Leases {
     /// Takes all leases that are left out of the table: the queue is told of
     /// them, and nobody else can end them any more.
     pub fn unfinished(&self) -> Unfinished {
-        let entries = std::mem::take(&mut *lock(&self.table));
+        let entries = std::mem::take(&mut *self.shared.table());
         Unfinished::new(entries.into_values().map(|entry| entry.handle))
     }
 }
@@ -190,7 +207,7 @@ impl Lease {
     pub(super) fn end(mut self) -> Option<Receipt> {
         // From here on the id may be a later delivery's.
         self.ended = true;
-        let entry = lock(&self.leases.table).remove(&self.id)?;
+        let entry = self.leases.shared.table().remove(&self.id)?;
         Some(Receipt {
             handle: entry.handle,
             taken: entry.taken,
@@ -209,7 +226,7 @@ impl Lease {
     /// by itself, if nobody has taken it yet. (In one step, because the message
     /// may just be coming back to this host, which then gives it more time.)
     pub fn ends_if_over(&mut self) -> bool {
-        let mut table = lock(&self.leases.table);
+        let mut table = self.leases.shared.table();
         let lost = match table.get(&self.id) {
             Some(entry) if entry.deadline > Instant::now() => return false,
             Some(entry) => !entry.lost,
@@ -219,7 +236,7 @@ impl Lease {
         self.ended = true;
         drop(table);
         if lost {
-            (self.leases.listener)(Told::Lost(1));
+            (self.leases.shared.listener)(Told::Lost(1));
         }
         true
     }
@@ -228,7 +245,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if !self.ended {
-            lock(&self.leases.table).remove(&self.id);
+            self.leases.shared.table().remove(&self.id);
         }
     }
 }
@@ -239,8 +256,10 @@ impl std::fmt::Debug for Lease {
     }
 }
 
-fn lock(table: &Table) -> MutexGuard<'_, HashMap<String, Entry>> {
-    table.lock().unwrap_or_else(PoisonError::into_inner)
+impl Shared {
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[cfg(test)]
@@ -257,8 +276,9 @@ mod tests {
     }
 
     async fn permit() -> Permit {
-        let mut reservation = Budget::new(10, 0).reserve().await.expect("room");
-        reservation.permit(1).expect("one of ten")
+        let mut reservation = Budget::new(10, 0).reserve().await;
+        let mut permits = reservation.permits([1].into_iter());
+        permits.pop().expect("one of ten")
     }
 
     #[tokio::test]
@@ -278,10 +298,10 @@ mod tests {
         let now = Instant::now();
         let ended = leases.take("a", "h".into(), now, permit().await);
         let dropped = leases.take("b", "h".into(), now, permit().await);
-        assert_eq!(lock(&leases.table).len(), 2);
+        assert_eq!(leases.shared.table().len(), 2);
         assert!(ended.and_then(Lease::end).is_some());
         drop(dropped);
-        assert!(lock(&leases.table).is_empty());
+        assert!(leases.shared.table().is_empty());
     }
 
     #[tokio::test]

@@ -5,15 +5,17 @@
 //! the one that is used; a deletion consumes the lease and a proof of commit.
 //! What a message means is not known here.
 
+mod answered;
 mod aws;
 mod backlog;
 mod budget;
 mod calls;
 mod client;
+mod contact;
 mod dead_letter;
 mod delete;
-mod destination;
 mod error;
+mod express;
 mod hide;
 mod lease;
 mod letters;

@@ -58,11 +58,13 @@ impl Queue {
         // start; the arrival less an allowance is the earliest moment.
         let hidden_since = Instant::now() - self.timing.answer_allowance;
         let in_all = received.messages.len();
+        let sizes = received.messages.iter();
+        let permits = reservation.permits(sizes.map(|received| received.message.bytes()));
         let new: Vec<Delivery> = received
             .messages
             .into_iter()
-            .filter_map(|received| {
-                let permit = reservation.permit(received.message.bytes())?;
+            .zip(permits)
+            .filter_map(|(received, permit)| {
                 let id = &received.message.queue_id;
                 let lease = leases.take(id, received.handle, hidden_since, permit)?;
                 Some(Delivery {
@@ -77,5 +79,33 @@ impl Queue {
             new,
             unusable: received.unusable,
         })
+    }
+}
+
+#[cfg(test)]
+impl Delivery {
+    /// A delivery out of nowhere.
+    pub(crate) fn simulated(queue_id: &str) -> Self {
+        use std::sync::Arc;
+        use std::time::Duration;
+
+        let timing = super::timing::Timing::new(Duration::from_secs(30), Duration::ZERO);
+        let leases = Leases::new(timing, Arc::new(|_| {}));
+        let budget = super::budget::Budget::new(1, 1);
+        let mut room = budget.try_reserve().expect("room for one receive");
+        let permit = room.permits([1].into_iter()).pop().expect("one of ten");
+        let lease = leases.take(queue_id, "handle".into(), Instant::now(), permit);
+        Self {
+            message: Message {
+                queue_id: queue_id.into(),
+                origin_id: queue_id.into(),
+                body: String::new(),
+                sent_ms: 0,
+                attributes: Vec::new(),
+                fifo: None,
+            },
+            lease: lease.expect("nobody has it"),
+            receive_count: 1,
+        }
     }
 }

@@ -18,7 +18,6 @@ use super::cache::Cache;
 use super::description::Description;
 use super::engine::{self, Instructions};
 use super::guard::{Guard, Pointer};
-use super::hex;
 use super::judge::Instance;
 use super::limits::{Isolation, Limits, Meter};
 use super::link::{Capabilities, Capability, link};
@@ -45,7 +44,7 @@ impl Digest {
     /// Reads 64 hexadecimal digits, as `sha256sum` prints them. None where the
     /// text is anything else.
     pub fn parse(text: &str) -> Option<Self> {
-        let bytes = hex::bytes_of(text)?;
+        let bytes = crate::hex::bytes_of(text)?;
         bytes.try_into().ok().map(Self)
     }
 }

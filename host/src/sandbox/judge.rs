@@ -24,17 +24,28 @@ impl Sandbox {
     /// is judged alone in a fresh instance: an instance costs microseconds, and
     /// the guilty one is found without trusting anything the broken one said.
     pub fn judge(&self, messages: &[Message]) -> Vec<Verdict> {
-        let mut inspector = self.guard.inspector();
-        if self.isolation == Isolation::Batch && messages.len() > 1 {
-            let judged = Instance::call(self, messages, self.program.limits.batch_ms_max);
-            if let Ok(outcomes) = judged {
-                return messages
-                    .iter()
-                    .zip(outcomes)
-                    .map(|(message, outcome)| self.check(message, outcome, &mut inspector))
-                    .collect();
-            }
+        let judged = self.judge_batch(messages);
+        judged.unwrap_or_else(|_| self.judge_each(messages))
+    }
+
+    /// The same without a second try for a batch whose instance faults.
+    ///
+    /// # Errors
+    /// Why it does, whichever message is the guilty one.
+    pub fn judge_batch(&self, messages: &[Message]) -> Result<Vec<Verdict>, Reason> {
+        if self.isolation == Isolation::Message || messages.len() < 2 {
+            return Ok(self.judge_each(messages));
         }
+        let outcomes = Instance::call(self, messages, self.program.limits.batch_ms_max)?;
+        let mut inspector = self.guard.inspector();
+        let judged = messages.iter().zip(outcomes);
+        Ok(judged
+            .map(|(message, outcome)| self.check(message, outcome, &mut inspector))
+            .collect())
+    }
+
+    fn judge_each(&self, messages: &[Message]) -> Vec<Verdict> {
+        let mut inspector = self.guard.inspector();
         messages
             .iter()
             .map(|message| self.judge_alone(message, &mut inspector))

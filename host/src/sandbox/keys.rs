@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::hex::bytes_of;
+use crate::hex::bytes_of;
 
 /// The shortest key, in bytes: the hash's own length, below which RFC 2104
 /// (section 3) discourages keys, because they weaken it.

@@ -13,7 +13,6 @@ mod contents;
 mod description;
 mod engine;
 mod guard;
-mod hex;
 mod inspect;
 mod judge;
 mod keys;
@@ -35,7 +34,6 @@ pub use contents::{Contents, FileKind, Package};
 pub use description::{Description, Field, Parameter};
 pub(crate) use guard::STRIPPED_BYTES_MIN;
 pub use guard::{Guard, Inspector, Pointer};
-pub(crate) use hex::bytes_of;
 pub use inspect::{Inspection, Readiness};
 pub use keys::{KEY_BYTES_MIN, Keys};
 pub use limits::{

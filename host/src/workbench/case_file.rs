@@ -256,14 +256,9 @@ mod tests {
     use crate::row::ValueType;
 
     fn columns() -> Vec<Column> {
-        let column = |name: &str, value_type| Column {
-            name: name.to_owned(),
-            value_type,
-            nullable: true,
-        };
         vec![
-            column("user_id", ValueType::Text),
-            column("version", ValueType::Integer),
+            Column::nullable("user_id", ValueType::Text),
+            Column::nullable("version", ValueType::Integer),
         ]
     }
 

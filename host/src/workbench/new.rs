@@ -29,7 +29,8 @@ Example:
   etl-host new my_mask --lang python
   cd my_mask
   ./build.sh
-  etl-host test my_mask.wasm")]
+  etl-host test my_mask.wasm
+  etl-host --transform my_mask.wasm --table orders --create-table --until-empty")]
 pub struct NewArgs {
     /// The policy's name, and its folder's: lower-case letters, digits and `_`.
     #[arg(value_name = "NAME", value_parser = policy_name)]
@@ -215,10 +216,11 @@ impl NewArgs {
         let Self { name, lang } = self;
         Ok(format!(
             "{name}/ is a policy in {}, which needs {}\n\nNext:\n  cd {name}\n  ./build.sh\n  \
-             etl-host test {name}.wasm{}\n",
+             etl-host test {name}.wasm{flags}\n  \
+             etl-host --transform {name}.wasm{flags} --table orders --create-table --until-empty\n",
             lang.title(),
             lang.needs(),
-            lang.flags(),
+            flags = lang.flags(),
         ))
     }
 

@@ -242,15 +242,10 @@ mod tests {
     use crate::workbench::case_file;
 
     fn columns() -> Vec<Column> {
-        let column = |name: &str, value_type| Column {
-            name: name.to_owned(),
-            value_type,
-            nullable: true,
-        };
         vec![
-            column("user", ValueType::Text),
-            column("version", ValueType::Integer),
-            column("day", ValueType::Date),
+            Column::nullable("user", ValueType::Text),
+            Column::nullable("version", ValueType::Integer),
+            Column::nullable("day", ValueType::Date),
         ]
     }
 

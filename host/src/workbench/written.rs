@@ -20,7 +20,7 @@ pub(super) fn value(written: &Written, value_type: ValueType) -> Result<Value, &
         (ValueType::Float, Written::Float(value)) => Value::Float(*value),
         (ValueType::Text, Written::String(value)) => Value::Text(value.clone()),
         (ValueType::Bytes, Written::String(hex)) => {
-            let bytes = crate::sandbox::bytes_of(hex);
+            let bytes = crate::hex::bytes_of(hex);
             Value::Bytes(bytes.ok_or(expected(value_type))?)
         }
         (ValueType::Json, Written::String(text)) => {

@@ -65,10 +65,10 @@ fn the_busiest_second_is_found() {
     let journal = Journal::new(clock.clone());
     for calls in [2, 3, 1] {
         for _ in 0..calls {
-            let call = journal.begin(Operation::ReceiveMessage, Some(SOURCE));
+            let call = journal.begin(Operation::ReceiveMessage, Some(SOURCE), "a test");
             journal.end(call, Outcome::Answered);
         }
-        journal.begin(Operation::DeleteMessage, Some(SOURCE));
+        journal.begin(Operation::DeleteMessage, Some(SOURCE), "a test");
         clock.put_forward(Duration::from_secs(10));
     }
     let receives = |call: &Call| {

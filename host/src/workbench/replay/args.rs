@@ -7,7 +7,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, value_parser};
 
 use super::{Mode, Replay};
-use crate::cli::{ComponentArgs, Output};
+use crate::cli::{ComponentArgs, Output, pointer};
 use crate::exit::Failure;
 use crate::queue::QueueSettings;
 
@@ -47,6 +47,10 @@ pub struct ReplayArgs {
     /// RedrivePolicy.
     #[arg(long, value_name = "URL", env = "ETL_HOST_DEAD_LETTER_QUEUE_URL")]
     dead_letter_queue_url: Option<String>,
+    /// Where a producer's own event id stands in the body, if the run is told:
+    /// a message without one would be rejected again.
+    #[arg(long, value_name = "POINTER", env = "ETL_HOST_EVENT_ID", value_parser = pointer)]
+    event_id: Option<String>,
     /// Send back what would now be accepted.
     #[arg(long)]
     send: bool,
@@ -79,6 +83,7 @@ impl ReplayArgs {
                 dead_letter_url: self.dead_letter_queue_url,
                 poll_max: Duration::from_secs(POLL_SECS),
             },
+            event_id: self.event_id,
             mode: match (self.send, self.all) {
                 (false, _) => Mode::Look,
                 (true, false) => Mode::SendAccepted,

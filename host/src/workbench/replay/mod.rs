@@ -25,7 +25,7 @@ use crate::queue::{
 };
 use crate::sandbox::{Conditions, Judge, Sandbox, SandboxThreads};
 use crate::shutdown::{Shutdown, shutdown};
-use crate::verdict::Verdict;
+use crate::verdict::{Reason, Verdict};
 
 pub use args::ReplayArgs;
 pub use report::Report;
@@ -43,6 +43,8 @@ pub struct Replay {
     pub conditions: Conditions,
     /// The queue that they came from, and where they are.
     pub queue: QueueSettings,
+    /// Where a producer's own event id stands in a body that has to have one.
+    pub event_id: Option<String>,
     /// What is done with them.
     pub mode: Mode,
     /// About how many are received at most.
@@ -93,6 +95,7 @@ impl Replay {
 
 /// A replay at work.
 struct Replaying {
+    event_id: Option<String>,
     mode: Mode,
     messages_max: usize,
     judge: SandboxThreads,
@@ -127,6 +130,7 @@ impl Replaying {
         // are dropped as soon as they are judged, so bytes are no concern.
         let messages = replay.messages_max + 2 * RECEIVE_MESSAGES_MAX;
         Self {
+            event_id: replay.event_id,
             mode: replay.mode,
             messages_max: replay.messages_max,
             judge,
@@ -169,9 +173,7 @@ impl Replaying {
     async fn walk(&mut self, deletions: &Deletions<Returned>) -> Result<(), QueueError> {
         let mut nothing_new = 0;
         while !self.stop.is_requested() && self.report.received < self.messages_max as u64 {
-            let Some(room) = self.budget.reserve().await else {
-                break;
-            };
+            let room = self.budget.reserve().await;
             // Each receive is a try of its own; the SDK names its own retries.
             let attempt = format!("{:032x}", rand::random::<u128>());
             let received = self.redrive.from.receive(&self.leases, room, &attempt);
@@ -206,6 +208,7 @@ impl Replaying {
                 lease.leave();
                 continue;
             };
+            let verdict = self.with_identity(&message, verdict);
             self.report.judged(&verdict);
             settled.push(Judged {
                 message,
@@ -214,6 +217,15 @@ impl Replaying {
             });
         }
         settled
+    }
+
+    /// The verdict on a message, unless a run would find it to have no identity.
+    fn with_identity(&self, message: &Message, verdict: Verdict) -> Verdict {
+        let has_one = |pointer: &String| message.event_id(pointer).is_some();
+        match self.event_id.as_ref().is_none_or(has_one) {
+            true => verdict,
+            false => Verdict::Reject(Reason::EventId.into()),
+        }
     }
 
     /// Sends back what is to go, and keeps the rest.

@@ -1,124 +1,30 @@
-//! What holds of every message, whatever a policy is for: checked on each
-//! input, and on variants of it, without a case that says so.
+//! What holds of each field: its values are exchanged, nulled and left out in
+//! messages that differ in nothing else.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
-use super::case::{Case, outcome};
+use super::{Check, Property};
 use crate::message::Message;
 use crate::row::{Row, Value};
-use crate::sandbox::{Pointer, Sandbox};
-use crate::verdict::{Reason, Verdict};
+use crate::sandbox::Pointer;
+use crate::verdict::Verdict;
+use crate::workbench::case::{Case, outcome};
 
-/// The messages of a batch in which each one is judged again.
-const BATCH_MESSAGES: usize = 100;
 /// The inputs whose fields are exchanged, and the values that each field gets.
 const BASES_MAX: usize = 5;
 const VALUES_MAX: usize = 50;
 
-/// A property that does not hold.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Finding {
-    /// Which property.
-    pub(super) property: Property,
-    /// Of which input.
-    pub(super) case: String,
-    /// What was seen, without a value of the input.
-    pub(super) words: String,
-}
-
-/// What holds of every message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Property {
-    /// The component neither traps, nor overruns a limit, nor breaks the
-    /// interface, nor hands out a sensitive value.
-    NoFault,
-    /// The same message gives the same rows: again, alone and in any batch.
-    SameAgain,
-    /// Equal values give equal pseudonyms.
-    EqualStaysEqual,
-    /// Different values give different pseudonyms.
-    DifferentStaysDifferent,
-    /// What is null is null in the row, and a null is as good as none.
-    NullStaysNull,
-}
-
-impl Property {
-    /// What it says, in one line.
-    pub(super) fn words(self) -> &'static str {
-        match self {
-            Self::NoFault => "no fault, no leak, only what is declared",
-            Self::SameAgain => "the same message gives the same rows, alone and in any batch",
-            Self::EqualStaysEqual => "equal values give equal pseudonyms",
-            Self::DifferentStaysDifferent => "different values give different pseudonyms",
-            Self::NullStaysNull => "null stays null",
-        }
-    }
-
-    pub(super) const ALL: [Self; 5] = [
-        Self::NoFault,
-        Self::SameAgain,
-        Self::EqualStaysEqual,
-        Self::DifferentStaysDifferent,
-        Self::NullStaysNull,
-    ];
-}
-
-/// What was found of all inputs.
-pub(super) struct Found {
-    /// The verdict on each input, alone.
-    pub(super) verdicts: Vec<Verdict>,
-    pub(super) findings: Vec<Finding>,
-    /// How many messages were judged in all, variants included.
-    pub(super) judged: usize,
-}
-
-/// Checks all properties on all inputs. Of some fields different values may
-/// become one.
-pub(super) fn check(sandbox: &Sandbox, cases: &[Case], may_collide: &[Pointer]) -> Found {
-    let mut check = Check {
-        sandbox,
-        may_collide,
-        findings: Vec::new(),
-        judged: 0,
-    };
-    let messages: Vec<Message> = cases.iter().map(|case| case.message.clone()).collect();
-    let verdicts: Vec<Verdict> = messages
-        .iter()
-        .map(|message| check.alone(message))
-        .collect();
-    check.no_fault(cases, &verdicts);
-    check.same_again(cases, &messages, &verdicts);
-    let bases = Bases::of(cases, &verdicts);
-    for field in &sandbox.description().fields {
-        check.field(&field.pointer, &bases, cases);
-    }
-    check.findings.sort();
-    check.findings.dedup();
-    Found {
-        verdicts,
-        findings: check.findings,
-        judged: check.judged,
-    }
-}
-
-struct Check<'a> {
-    sandbox: &'a Sandbox,
-    may_collide: &'a [Pointer],
-    findings: Vec<Finding>,
-    judged: usize,
-}
-
 /// Inputs that give one row each, and their bodies.
-struct Bases<'a> {
+pub(super) struct Bases<'a> {
     names: Vec<&'a str>,
     messages: Vec<&'a Message>,
     bodies: Vec<Json>,
 }
 
 impl<'a> Bases<'a> {
-    fn of(cases: &'a [Case], verdicts: &[Verdict]) -> Self {
+    pub(super) fn of(cases: &'a [Case], verdicts: &[Verdict]) -> Self {
         let mut bases = Self {
             names: Vec::new(),
             messages: Vec::new(),
@@ -158,79 +64,9 @@ impl<'a> Bases<'a> {
 }
 
 impl Check<'_> {
-    fn alone(&mut self, message: &Message) -> Verdict {
-        self.judged += 1;
-        let verdict = self.sandbox.judge(std::slice::from_ref(message)).pop();
-        verdict.unwrap_or_else(|| Verdict::Reject(Reason::BrokenInterface.into()))
-    }
-
-    fn finds(&mut self, property: Property, case: &str, words: impl Into<String>) {
-        self.findings.push(Finding {
-            property,
-            case: case.to_owned(),
-            words: words.into(),
-        });
-    }
-
-    fn no_fault(&mut self, cases: &[Case], verdicts: &[Verdict]) {
-        for (case, verdict) in cases.iter().zip(verdicts) {
-            let Verdict::Reject(rejection) = verdict else {
-                continue;
-            };
-            if rejection.reason.is_fault() && case.expected.is_none() {
-                self.finds(Property::NoFault, &case.name, outcome(verdict));
-            }
-        }
-    }
-
-    /// Again alone, among what comes before and after it, and in reverse.
-    fn same_again(&mut self, cases: &[Case], messages: &[Message], verdicts: &[Verdict]) {
-        let last_first = |batch: &[usize]| batch.iter().rev().copied().collect::<Vec<_>>();
-        let all: Vec<usize> = (0..messages.len()).collect();
-        let alone = all.iter().map(|number| ("a second time", vec![*number]));
-        let batches = all.chunks(BATCH_MESSAGES);
-        let forwards = batches.clone().map(|batch| ("in a batch", batch.to_vec()));
-        let backwards = batches.map(|batch| ("in a batch in reverse", last_first(batch)));
-        for (how, batch) in alone.chain(forwards).chain(backwards) {
-            let judged: Vec<Message> = batch.iter().map(|n| messages[*n].clone()).collect();
-            self.judged += judged.len();
-            for (number, again) in batch.iter().zip(self.sandbox.judge(&judged)) {
-                let first = &verdicts[*number];
-                if let Some(words) = self.other(first, &again) {
-                    let words = format!("{how}: {words}");
-                    self.finds(Property::SameAgain, &cases[*number].name, words);
-                }
-            }
-        }
-    }
-
-    /// In what two verdicts differ, by names of columns alone.
-    fn other(&self, one: &Verdict, other: &Verdict) -> Option<String> {
-        let (Verdict::Rows(rows), Verdict::Rows(others)) = (one, other) else {
-            let (one, other) = (outcome(one), outcome(other));
-            return (one != other).then(|| format!("{other} instead of {one}"));
-        };
-        if rows.len() != others.len() {
-            return Some(format!("{} rows instead of {}", others.len(), rows.len()));
-        }
-        let pairs = rows.iter().zip(others);
-        let names: Vec<&str> = pairs
-            .flat_map(|(row, other)| self.changed(row, other))
-            .collect();
-        (!names.is_empty()).then(|| format!("another {}", names.join(", ")))
-    }
-
-    /// The columns in which two rows differ.
-    fn changed(&self, row: &Row, other: &Row) -> Vec<&str> {
-        let columns = self.sandbox.description().columns.iter();
-        let values = row.iter().zip(other);
-        let changed = columns.zip(values).filter(|(_, (one, other))| one != other);
-        changed.map(|(column, _)| column.name.as_str()).collect()
-    }
-
     /// What becomes of one field's values, in messages that differ in nothing
     /// else.
-    fn field(&mut self, field: &Pointer, bases: &Bases<'_>, cases: &[Case]) {
+    pub(super) fn field(&mut self, field: &Pointer, bases: &Bases<'_>, cases: &[Case]) {
         let sensitive = self.sandbox.guarded().contains(field);
         let pointer = field.as_str();
         let values = values_of(pointer, cases);
@@ -329,7 +165,7 @@ impl Check<'_> {
     }
 
     /// With a null, and without the field: the same, and null in the columns
-    /// that depend on it.
+    /// that depend on it. Where all of these may be null, there has to be a row.
     fn null_stays_null(&mut self, pointer: &str, derived: &[usize], bases: &Bases<'_>) {
         for base in 0..bases.names.len() {
             let null = bases.variant(base, pointer, Some(&Json::Null));
@@ -338,11 +174,18 @@ impl Check<'_> {
                 continue;
             };
             let (null, none) = (self.alone(&null), self.alone(&none));
-            let rejected = |verdict: &Verdict| matches!(verdict, Verdict::Reject(_));
-            if rejected(&null) && rejected(&none) {
+            let name = bases.names[base];
+            let gives_rows = |verdict: &Verdict| matches!(verdict, Verdict::Rows(_));
+            if !gives_rows(&null) && !gives_rows(&none) {
+                if let Some(column) = self.only_nullable(derived) {
+                    let words = format!(
+                        "{pointer} null: {}, though {column} may be null",
+                        outcome(&null)
+                    );
+                    self.finds(Property::NullStaysNull, name, words);
+                }
                 continue;
             }
-            let name = bases.names[base];
             if let Some(words) = self.other(&none, &null) {
                 let words = format!("{pointer} null, and not left out: {words}");
                 self.finds(Property::NullStaysNull, name, words);
@@ -355,6 +198,14 @@ impl Check<'_> {
                 }
             }
         }
+    }
+
+    /// The first of some columns, if all of them may be null.
+    fn only_nullable(&self, places: &[usize]) -> Option<String> {
+        let columns = &self.sandbox.description().columns;
+        let nullable = places.iter().all(|place| columns[*place].nullable);
+        let first = places.first().filter(|_| nullable)?;
+        Some(self.column(*first))
     }
 
     fn column(&self, place: usize) -> String {

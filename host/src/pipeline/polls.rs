@@ -1,0 +1,189 @@
+//! How many receives are open at a time: as many as it takes.
+//!
+//! Ten messages a call is what SQS gives, so what comes in is the open receives
+//! times ten by the queue's latency, whatever that is. A receive that comes
+//! back full while the workers are short of work asks for one more, and so
+//! their number doubles with each round trip until the workers have enough. One
+//! that comes back empty, or fails, halves it: an idle host polls with two, the
+//! second for the case that the first one hangs.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::queue::RECEIVE_MESSAGES_MAX;
+
+/// Receives that stay open where nothing comes in.
+const OPEN_MIN: usize = 2;
+/// A receive of so many messages is a full one: SQS looks at a part of its
+/// servers at a time, and may give fewer than ten though there are more.
+const FULL_MESSAGES: usize = RECEIVE_MESSAGES_MAX / 2;
+
+/// The receives that are open. Clones share them.
+#[derive(Clone)]
+pub(super) struct Polls {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    changed: Notify,
+    max: usize,
+    /// Messages that wait for a worker, from which on they have enough.
+    enough: usize,
+}
+
+struct State {
+    open: usize,
+    limit: usize,
+}
+
+/// Leave to receive, until it is dropped.
+pub(super) struct Poll {
+    shared: Arc<Shared>,
+}
+
+impl Polls {
+    /// At most `max` receives at a time, fewer where `enough` messages wait.
+    pub(super) fn new(max: usize, enough: usize) -> Self {
+        let state = State {
+            open: 0,
+            limit: OPEN_MIN.min(max),
+        };
+        Self {
+            shared: Arc::new(Shared {
+                state: Mutex::new(state),
+                changed: Notify::new(),
+                max,
+                enough,
+            }),
+        }
+    }
+
+    /// Waits until one more is wanted.
+    pub(super) async fn open(&self) -> Poll {
+        loop {
+            let changed = self.shared.changed.notified();
+            if let Some(poll) = self.try_open() {
+                return poll;
+            }
+            changed.await;
+        }
+    }
+
+    fn try_open(&self) -> Option<Poll> {
+        let mut state = self.shared.lock();
+        if state.open >= state.limit {
+            return None;
+        }
+        state.open += 1;
+        Some(Poll {
+            shared: Arc::clone(&self.shared),
+        })
+    }
+}
+
+impl Poll {
+    /// It has brought so many messages, and so many wait for a worker now.
+    pub(super) fn brought(&self, messages: usize, waiting: usize) {
+        let mut state = self.shared.lock();
+        let short = waiting < self.shared.enough;
+        state.limit = match messages {
+            0 => state.limit / 2,
+            FULL_MESSAGES.. if short => state.limit + 1,
+            FULL_MESSAGES.. if waiting > 2 * self.shared.enough => state.limit - 1,
+            _ => state.limit,
+        };
+        self.shared.bound(&mut state);
+    }
+
+    /// The queue did not answer, or not with yes.
+    pub(super) fn failed(&self) {
+        let mut state = self.shared.lock();
+        state.limit /= 2;
+        self.shared.bound(&mut state);
+    }
+}
+
+impl Drop for Poll {
+    fn drop(&mut self) {
+        self.shared.lock().open -= 1;
+        self.shared.changed.notify_one();
+    }
+}
+
+impl Shared {
+    /// Keeps the limit within its bounds, and lets in whoever it has room for.
+    fn bound(&self, state: &mut State) {
+        state.limit = state.limit.clamp(OPEN_MIN.min(self.max), self.max);
+        if state.open < state.limit {
+            self.changed.notify_one();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENOUGH: usize = 500;
+
+    fn open_all(polls: &Polls) -> Vec<Poll> {
+        std::iter::from_fn(|| polls.try_open()).collect()
+    }
+
+    /// All open receives come back, each with so many; how many follow them.
+    fn round(polls: &Polls, messages: usize, waiting: usize) -> usize {
+        let open = open_all(polls);
+        for poll in open {
+            poll.brought(messages, waiting);
+        }
+        open_all(polls).len()
+    }
+
+    #[test]
+    fn full_receives_double_with_each_round_trip_up_to_the_most() {
+        let polls = Polls::new(50, ENOUGH);
+        let rounds: Vec<usize> = (0..6).map(|_| round(&polls, 10, 0)).collect();
+        assert_eq!(rounds, [4, 8, 16, 32, 50, 50]);
+    }
+
+    #[test]
+    fn they_do_not_grow_where_the_workers_have_enough_and_shrink_where_they_have_too_much() {
+        let polls = Polls::new(50, ENOUGH);
+        round(&polls, 10, 0);
+        assert_eq!(round(&polls, 10, ENOUGH), 4);
+        assert_eq!(round(&polls, 10, 2 * ENOUGH + 1), 2);
+    }
+
+    #[test]
+    fn an_idle_or_failing_queue_is_polled_by_two() {
+        let polls = Polls::new(50, ENOUGH);
+        while round(&polls, 10, 0) < 50 {}
+        assert_eq!(round(&polls, 0, 0), 2);
+        while round(&polls, 10, 0) < 50 {}
+        for poll in open_all(&polls) {
+            poll.failed();
+        }
+        assert_eq!(open_all(&polls).len(), 2);
+        assert_eq!(open_all(&Polls::new(1, ENOUGH)).len(), 1);
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_is_let_in_once_there_is_room() {
+        let polls = Polls::new(3, ENOUGH);
+        let (first, _second) = (polls.open().await, polls.open().await);
+        let waiting = tokio::spawn({
+            let polls = polls.clone();
+            async move { polls.open().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        first.brought(10, 0);
+        waiting.await.expect("let in");
+    }
+}

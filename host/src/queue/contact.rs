@@ -1,0 +1,97 @@
+//! Where calls go, and by what: what the SDK has made out of variables,
+//! profile and region, known once it is about to send its first call.
+//!
+//! The endpoint need not be the host in the queue's URL, so whoever reads that
+//! nobody answers must learn where. And what the SDK found out and keeps
+//! (endpoint, connections, credentials, clock) serves the express calls too.
+
+use std::sync::{Arc, OnceLock};
+
+use aws_sdk_sqs::config::interceptors::BeforeTransmitInterceptorContextRef;
+use aws_sdk_sqs::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_sqs::error::{BoxError, ProvideErrorMetadata, SdkError};
+
+use super::error::QueueError;
+
+/// What the first call has shown. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Contact(Arc<OnceLock<Made>>);
+
+/// What a call is made with.
+#[derive(Debug)]
+pub(super) struct Made {
+    /// Where it goes, whatever the operation.
+    pub(super) uri: String,
+    /// The SDK's parts: HTTP client, identities, clock.
+    pub(super) components: RuntimeComponents,
+}
+
+impl Contact {
+    /// What calls are made with; none before the first one.
+    pub(super) fn made(&self) -> Option<&Made> {
+        self.0.get()
+    }
+
+    /// What a failed call means, and where it went if there was no answer.
+    pub(super) fn of_failure<E, R>(&self, error: SdkError<E, R>) -> QueueError
+    where
+        E: ProvideErrorMetadata,
+    {
+        let unanswered = matches!(
+            error,
+            SdkError::DispatchFailure(_) | SdkError::TimeoutError(_)
+        );
+        let error = QueueError::from(error);
+        match unanswered {
+            true => self.of_silence(error),
+            false => error,
+        }
+    }
+
+    /// An error of a call without an answer, and where that went.
+    pub(super) fn of_silence(&self, error: QueueError) -> QueueError {
+        match self.made() {
+            Some(made) => error.about(&format!("at {}", without_path(&made.uri))),
+            None => error,
+        }
+    }
+}
+
+impl Intercept for Contact {
+    fn name(&self) -> &'static str {
+        "Contact"
+    }
+
+    fn read_before_transmit(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        components: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.0.get_or_init(|| Made {
+            uri: context.request().uri().to_owned(),
+            components: components.clone(),
+        });
+        Ok(())
+    }
+}
+
+fn without_path(uri: &str) -> &str {
+    let host = uri.find("://").map_or(0, |scheme| scheme + "://".len());
+    let path = uri[host..].find('/');
+    path.map_or(uri, |path| &uri[..host + path])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_endpoint_is_an_address_without_its_path() {
+        assert_eq!(
+            without_path("http://localhost:9324/"),
+            "http://localhost:9324"
+        );
+        assert_eq!(without_path("https://sqs.invalid"), "https://sqs.invalid");
+    }
+}
