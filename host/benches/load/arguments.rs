@@ -51,7 +51,8 @@ pub struct Arguments {
     /// Run everything so often, in turns, and tell the run of median cost.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub runs: usize,
-    /// Write what was measured as JSON.
+    /// Write what was measured as JSON. Where cargo runs this, a relative name
+    /// begins in host/.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
     /// Write it as Markdown.
