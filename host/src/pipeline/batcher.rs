@@ -34,6 +34,8 @@ pub(super) struct Arrivals {
 struct Shared {
     state: Mutex<State>,
     changed: Notify,
+    /// Fewer wait than before.
+    fewer: Notify,
     messages_max: usize,
 }
 
@@ -75,6 +77,7 @@ impl Batcher {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             changed: Notify::new(),
+            fewer: Notify::new(),
             messages_max: messages_max.max(1),
         });
         let batcher = Self {
@@ -110,6 +113,7 @@ impl Batcher {
             .partition(|delivery| self::group(delivery) == Some(group));
         state.waiting = left.into();
         state.waits_since(Instant::now());
+        self.shared.fewer.notify_waiters();
         withdrawn
     }
 
@@ -143,6 +147,7 @@ impl Batcher {
             // All that waits is held back by groups: their end is a change.
             return Next::Later(None);
         }
+        self.shared.fewer.notify_waiters();
         state.since = None;
         state.waits_since(now);
         state.busy.extend(groups.iter().cloned());
@@ -184,6 +189,21 @@ impl Arrivals {
     fn new(shared: Arc<Shared>) -> Self {
         shared.lock().arrivals += 1;
         Self { shared }
+    }
+
+    /// Waits while more than two full batches wait for a worker: what is
+    /// received beyond that only waits for longer, hidden from other hosts.
+    pub(super) async fn wanted(&self) {
+        loop {
+            let fewer = self.shared.fewer.notified();
+            tokio::pin!(fewer);
+            // Registered before the look, so that no change is missed.
+            fewer.as_mut().enable();
+            if self.shared.lock().waiting.len() <= 2 * self.shared.messages_max {
+                return;
+            }
+            fewer.await;
+        }
     }
 
     /// Lets deliveries in; gives how many wait now.
@@ -308,6 +328,19 @@ mod tests {
         assert_eq!(batch.map(|(batch, _)| batch), Some(1));
         // The clock counts whole milliseconds.
         assert!(began.elapsed() <= Duration::from_millis(LINGER_MS + 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_is_wanted_where_two_full_batches_wait() {
+        let (arrivals, batcher) = Batcher::new(FULL);
+        let wanted = || timeout(Duration::from_millis(1), arrivals.wanted());
+        arrivals.push(deliveries(2 * FULL));
+        assert!(wanted().await.is_ok());
+        arrivals.push(deliveries(1));
+        assert!(wanted().await.is_err());
+        let (_, took) = tokio::join!(wanted(), given(&batcher, 1));
+        assert_eq!(took.map(|(batch, _)| batch), Some(FULL));
+        assert!(wanted().await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::time::Instant;
+
 use super::batcher::Arrivals;
 use super::hold::Hold;
 use super::polls::{Poll, Polls};
@@ -77,6 +79,7 @@ impl Intake {
                 () = shutdown.requested() => return,
                 room = self.room(&poller) => room,
             };
+            let began = Instant::now();
             match self.queue.receive(&self.leases, room, &attempt).await {
                 Ok(deliveries) => {
                     attempt = attempt_id();
@@ -91,7 +94,7 @@ impl Intake {
                         Event::Unusable(deliveries.unusable).log();
                     }
                     let waiting = self.arrivals.push(deliveries.new);
-                    poll.brought(brought + deliveries.known, waiting);
+                    poll.brought(brought + deliveries.known, began.elapsed(), waiting);
                 }
                 Err(error) => {
                     let first = !std::mem::replace(&mut failing, true);
@@ -125,6 +128,7 @@ impl Intake {
     async fn room(&self, poller: &Poller) -> (Poll, Reservation) {
         poller.pausing(Pause::NotNeeded);
         let poll = self.polls.open().await;
+        self.arrivals.wanted().await;
         poller.pausing(Pause::Held);
         self.hold.released().await;
         poller.pausing(Pause::NoRoom);
