@@ -24,8 +24,12 @@ use etl_host::queue::{
 use etl_host::sandbox::{Isolation, Judge, Judged, Judging, SandboxThreads};
 use etl_host::shutdown::{Shutdown, StopSwitch, shutdown};
 use etl_host::verdict::Verdict;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 use tokio::time::sleep;
+
+/// What the host allocates with.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Messages of a run.
 const MESSAGES: usize = 200_000;
@@ -33,14 +37,16 @@ const MESSAGES: usize = 200_000;
 const RUNS: usize = 5;
 /// What the command line says by default.
 const SHAPE: Shape = Shape {
-    receives: 8,
+    receives: 128,
     connections: 2,
     sandbox_threads: 2,
     batch_messages_max: 500,
-    messages_in_work_max: 2_000,
+    messages_in_work_max: 10_000,
     bytes_in_work_max: 128 << 20,
     ledger_days: 28,
 };
+/// As many as a host has for what waits.
+const RUNTIME_THREADS: usize = 1;
 /// How long a receipt handle of SQS is.
 const HANDLE_BYTES: usize = 176;
 /// Between two looks at a queue that is empty.
@@ -52,33 +58,32 @@ fn main() {
     let sandbox = Arc::new(sandbox);
     let threads = SandboxThreads::start(Arc::clone(&sandbox), SHAPE.sandbox_threads);
     let threads: Arc<dyn Judge> = Arc::new(threads.expect("start the threads"));
-    println!("{:<36} {:>15} {:>10}", "", "CPU µs a message", "messages/s");
+    println!("{:<36} {:>16} {:>10}", "", "CPU µs a message", "messages/s");
     let judged = measure("the sandbox, batches of 500", || {
         for batch in messages.chunks(SHAPE.batch_messages_max) {
             assert_eq!(sandbox.judge(batch).len(), batch.len());
         }
     });
-    for (cores, runtime) in [("one thread", one_thread()), ("as the host", as_the_host())] {
-        println!("\nthe asynchronous tasks run on {cores}");
-        let brought = measure("the queue in memory", || {
-            let (queue, ..) = Memory::over(&messages);
-            runtime.block_on(queue.drain());
-        });
-        let piped = |judge: &Arc<dyn Judge>| {
-            let (queue, switch, asked) = Memory::over(&messages);
-            let run = alone(queue, Arc::clone(judge), SHAPE, (switch, asked));
-            assert!(runtime.block_on(run), "the pipeline broke");
-        };
-        let skips: Arc<dyn Judge> = Arc::new(Skips);
-        let skipped = measure("the pipeline, everything skipped", || piped(&skips));
-        println!("{:<36} {:>15.2}", "  the queue aside", skipped - brought);
-        let masked = measure("the pipeline with the sandbox", || piped(&threads));
-        println!(
-            "{:<36} {:>15.2}",
-            "  queue and sandbox aside",
-            masked - brought - judged
-        );
-    }
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(RUNTIME_THREADS)
+        .enable_all()
+        .build();
+    let runtime = runtime.expect("start a runtime");
+    let brought = measure("the queue in memory", || {
+        let (queue, ..) = Memory::over(&messages);
+        runtime.block_on(queue.drain());
+    });
+    let piped = |judge: &Arc<dyn Judge>| {
+        let (queue, switch, asked) = Memory::over(&messages);
+        let run = alone(queue, Arc::clone(judge), SHAPE, (switch, asked));
+        assert!(runtime.block_on(run), "the pipeline broke");
+    };
+    let skips: Arc<dyn Judge> = Arc::new(Skips);
+    let skipped = measure("the pipeline, everything skipped", || piped(&skips));
+    println!("{:<36} {:>16.2}", "  the queue aside", skipped - brought);
+    let masked = measure("the pipeline with the sandbox", || piped(&threads));
+    let own = masked - brought - judged;
+    println!("{:<36} {own:>16.2}", "  queue and sandbox aside");
 }
 
 /// Prints what a message takes in the median run; gives its CPU time in µs.
@@ -93,17 +98,8 @@ fn measure(name: &str, mut run: impl FnMut()) -> f64 {
         .collect();
     figures.sort_by(|(one, _), (other, _)| one.total_cmp(other));
     let (cpu_us, us) = figures[RUNS / 2];
-    println!("{name:<36} {cpu_us:>15.2} {:>10.0}", 1e6 / us);
+    println!("{name:<36} {cpu_us:>16.2} {:>10.0}", 1e6 / us);
     cpu_us
-}
-
-fn one_thread() -> Runtime {
-    let runtime = Builder::new_current_thread().enable_all().build();
-    runtime.expect("start a runtime")
-}
-
-fn as_the_host() -> Runtime {
-    Runtime::new().expect("start a runtime")
 }
 
 /// A queue that lies in memory and asks for the stop once it is empty.

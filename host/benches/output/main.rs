@@ -25,6 +25,10 @@ use measured::{Measured, Meter};
 use postgres::{OWNER, OWNER_PASSWORD, Server, block_on};
 use tokio_postgres::Client;
 
+/// What the host allocates with.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The sizes of batches, and how many rows are written with each.
 const BATCHES: [(usize, usize); 4] = [(1, 2_000), (10, 20_000), (100, 50_000), (1_000, 100_000)];
 /// Of so many runs the median is shown.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 
 use crate::bare::Bare;
 use crate::cpu;
@@ -22,6 +22,8 @@ const REGION: &str = "eu-central-1";
 const ACCESS_KEY_ID: &str = "AKIAINVENTEDFORBENCHES";
 const SECRET_ACCESS_KEY: &str = "invented-secret-access-key";
 
+/// As many as a host has for what waits.
+const RUNTIME_THREADS: usize = 1;
 /// Messages of a call (SQS quota).
 pub const CALL_MESSAGES: usize = 10;
 /// What is measured.
@@ -54,38 +56,10 @@ impl Way {
     }
 }
 
-/// What runs the calls.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub enum Threads {
-    One,
-    /// As many as the host has: one a core.
-    AsHost,
-}
-
-impl Threads {
-    pub const ALL: [Self; 2] = [Self::One, Self::AsHost];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::One => "one",
-            Self::AsHost => "as the host",
-        }
-    }
-
-    fn runtime(self) -> Runtime {
-        let runtime = match self {
-            Self::One => Builder::new_current_thread().enable_all().build(),
-            Self::AsHost => Runtime::new(),
-        };
-        runtime.expect("start a runtime")
-    }
-}
-
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Caller {
     pub way: Way,
     pub pollers: usize,
-    pub threads: Threads,
 }
 
 /// What it took.
@@ -168,6 +142,11 @@ pub fn be(words: &[String]) {
         panic!("a caller and an endpoint are wanted");
     };
     let caller: Caller = serde_json::from_str(caller).expect("a caller");
-    let taken = caller.threads.runtime().block_on(caller.call(endpoint));
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(RUNTIME_THREADS)
+        .enable_all()
+        .build();
+    let runtime = runtime.expect("start a runtime");
+    let taken = runtime.block_on(caller.call(endpoint));
     println!("{}", serde_json::to_string(&taken).expect("times are JSON"));
 }

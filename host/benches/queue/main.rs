@@ -19,8 +19,12 @@ mod signer;
 #[path = "../stage/sqs_endpoint/mod.rs"]
 mod sqs_endpoint;
 
-use caller::{Caller, Threads, Way};
+use caller::{Caller, Way};
 use served::Served;
+
+/// What the host allocates with.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Calls under way at once.
 const POLLERS: [usize; 3] = [1, 4, 16];
@@ -38,33 +42,26 @@ fn main() {
 
 fn measure() {
     println!(
-        "{:<12} {:>7}  {:<28} {:>10} {:>15} {:>7}  {:>13}",
-        "threads", "pollers", "", "messages/s", "CPU µs a message", "x bare", "endpoint's µs"
+        "{:>7}  {:<28} {:>10} {:>16} {:>8} {:>14}",
+        "pollers", "", "messages/s", "CPU µs a message", "x bare", "endpoint's µs"
     );
-    for threads in Threads::ALL {
-        for pollers in POLLERS {
-            let mut runs = vec![Vec::new(); Way::ALL.len()];
-            for _ in 0..RUNS {
-                for (way, runs) in Way::ALL.into_iter().zip(&mut runs) {
-                    runs.push(run(Caller {
-                        way,
-                        pollers,
-                        threads,
-                    }));
-                }
+    for pollers in POLLERS {
+        let mut runs = vec![Vec::new(); Way::ALL.len()];
+        for _ in 0..RUNS {
+            for (way, runs) in Way::ALL.into_iter().zip(&mut runs) {
+                runs.push(run(Caller { way, pollers }));
             }
-            let medians: Vec<Figures> = runs.iter().map(|runs| Figures::median(runs)).collect();
-            for (way, median) in Way::ALL.into_iter().zip(&medians) {
-                println!(
-                    "{:<12} {pollers:>7}  {:<28} {:>10.0} {:>15.2} {:>7.2}  {:>13.2}",
-                    threads.name(),
-                    way.name(),
-                    median.messages_per_sec,
-                    median.caller_us,
-                    median.caller_us / medians[0].caller_us,
-                    median.endpoint_us,
-                );
-            }
+        }
+        let medians: Vec<Figures> = runs.iter().map(|runs| Figures::median(runs)).collect();
+        for (way, median) in Way::ALL.into_iter().zip(&medians) {
+            println!(
+                "{pollers:>7}  {:<28} {:>10.0} {:>16.2} {:>8.2} {:>14.2}",
+                way.name(),
+                median.messages_per_sec,
+                median.caller_us,
+                median.caller_us / medians[0].caller_us,
+                median.endpoint_us,
+            );
         }
     }
 }
