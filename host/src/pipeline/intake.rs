@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::batcher::Arrivals;
 use super::hold::Hold;
-use super::polls::{Poll, Polls};
+use super::polls::{OpenPoll, Polls};
 use crate::admin::{Pause, Poller};
 use crate::backoff::Backoff;
 use crate::event::Event;
@@ -125,7 +125,7 @@ impl Intake {
     }
 
     /// Leave and room first, and no receive while the output is held.
-    async fn room(&self, poller: &Poller) -> (Poll, Reservation) {
+    async fn room(&self, poller: &Poller) -> (OpenPoll, Reservation) {
         poller.pausing(Pause::NotNeeded);
         let poll = self.polls.open().await;
         self.arrivals.wanted().await;

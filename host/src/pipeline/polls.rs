@@ -57,7 +57,7 @@ struct Quickest {
 }
 
 /// Leave to receive, until it is dropped.
-pub(super) struct Poll {
+pub(super) struct OpenPoll {
     shared: Arc<Shared>,
 }
 
@@ -87,7 +87,7 @@ impl Polls {
     }
 
     /// Waits until one more is wanted.
-    pub(super) async fn open(&self) -> Poll {
+    pub(super) async fn open(&self) -> OpenPoll {
         loop {
             let changed = self.shared.changed.notified();
             if let Some(poll) = self.try_open() {
@@ -97,19 +97,19 @@ impl Polls {
         }
     }
 
-    fn try_open(&self) -> Option<Poll> {
+    fn try_open(&self) -> Option<OpenPoll> {
         let mut state = self.shared.lock();
         if state.open >= state.limit {
             return None;
         }
         state.open += 1;
-        Some(Poll {
+        Some(OpenPoll {
             shared: Arc::clone(&self.shared),
         })
     }
 }
 
-impl Poll {
+impl OpenPoll {
     /// It has brought so many messages in this time, and so many wait for a
     /// worker now.
     pub(super) fn brought(&self, messages: usize, took: Duration, waiting: usize) {
@@ -160,7 +160,7 @@ impl Quickest {
     }
 }
 
-impl Drop for Poll {
+impl Drop for OpenPoll {
     fn drop(&mut self) {
         self.shared.lock().open -= 1;
         self.shared.changed.notify_one();
@@ -188,7 +188,7 @@ mod tests {
     const ENOUGH: usize = 500;
     const MS: Duration = Duration::from_millis(1);
 
-    fn open_all(polls: &Polls) -> Vec<Poll> {
+    fn open_all(polls: &Polls) -> Vec<OpenPoll> {
         std::iter::from_fn(|| polls.try_open()).collect()
     }
 
