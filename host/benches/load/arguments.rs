@@ -46,10 +46,15 @@ pub struct Arguments {
     )]
     database_latency_ms: Vec<u64>,
     /// Run what users would write in Python and Node as well.
-    #[arg(long)]
+    #[arg(long, env = "ETL_HOST_LOAD_PEERS")]
     pub peers: bool,
     /// Run everything so often, in turns, and tell the run of median cost.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "ETL_HOST_LOAD_RUNS",
+        default_value_t = 1
+    )]
     pub runs: usize,
     /// Write what was measured as JSON. Where cargo runs this, a relative name
     /// begins in host/.
