@@ -376,6 +376,20 @@ mod tests {
     }
 
     #[test]
+    fn pollers_that_are_not_needed_do_not_hide_what_keeps_the_others_back() {
+        let health = all_ready();
+        let (spare, needed) = (health.poller(), health.poller());
+        let start = Instant::now();
+        spare.pausing_at(Pause::NotNeeded, start);
+        assert_eq!(health.liveness_at(start).text, "alive\n");
+        needed.pausing_at(Pause::NoRoom, start);
+        assert_eq!(
+            health.liveness_at(start).text,
+            "alive; receiving pauses: as much is in work as may be\n"
+        );
+    }
+
+    #[test]
     fn a_held_pipeline_is_alive_and_not_ready() {
         let health = all_ready();
         let poller = health.poller();

@@ -74,6 +74,25 @@ impl Answered<'_> {
     }
 }
 
+/// A producer's attribute; none where it lacks the value that its type promises.
+pub(super) fn attribute(
+    name: String,
+    data_type: String,
+    text: Option<String>,
+    bytes: Option<Vec<u8>>,
+) -> Option<Attribute> {
+    let value = match data_type.split('.').next() {
+        Some("Binary") => AttributeValue::Bytes(bytes?),
+        Some("Number") => AttributeValue::Number(text?),
+        _ => AttributeValue::Text(text?),
+    };
+    Some(Attribute {
+        name,
+        data_type,
+        value,
+    })
+}
+
 fn text(attributes: &[Attribute], name: &str) -> Option<String> {
     let found = attributes.iter().find(|attribute| attribute.name == name);
     found.and_then(|attribute| match &attribute.value {

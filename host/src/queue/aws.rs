@@ -17,7 +17,7 @@ use aws_sdk_sqs::types::{
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use tokio::time::{Instant, timeout_at};
 
-use super::answered::Answered;
+use super::answered::{Answered, attribute};
 use super::backlog::Backlog;
 use super::calls::{
     Answer, BATCH_ENTRIES_MAX, DeadLetterCalls, EntryFailure, Letter, Poll, Received, SourceCalls,
@@ -374,24 +374,12 @@ fn answered(told: SqsMessage) -> Answered<'static> {
         receive_count: number(System::ApproximateReceiveCount),
         group: system.get(&System::MessageGroupId).cloned(),
         attributes: attributes
-            .filter_map(|(name, value)| attribute(name, value))
+            .filter_map(|(name, value)| {
+                let bytes = value.binary_value.map(Blob::into_inner);
+                attribute(name, value.data_type, value.string_value, bytes)
+            })
             .collect(),
     }
-}
-
-fn attribute(name: String, value: MessageAttributeValue) -> Option<Attribute> {
-    let bytes = value.binary_value.map(Blob::into_inner);
-    let text = value.string_value;
-    let value_of = match value.data_type.split('.').next() {
-        Some("Binary") => AttributeValue::Bytes(bytes?),
-        Some("Number") => AttributeValue::Number(text?),
-        _ => AttributeValue::Text(text?),
-    };
-    Some(Attribute {
-        name,
-        data_type: value.data_type,
-        value: value_of,
-    })
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use super::{Express, Tried};
-use crate::message::{Attribute, AttributeValue};
-use crate::queue::answered::Answered;
+use crate::message::Attribute;
+use crate::queue::answered::{Answered, attribute};
 use crate::queue::calls::{BATCH_ENTRIES_MAX, Poll, Received};
 
 const OPERATION: &str = "AmazonSQS.ReceiveMessage";
@@ -118,24 +118,17 @@ impl<'a> Told<'a> {
             receive_count: number(system.approximate_receive_count),
             group: system.message_group_id,
             attributes: attributes
-                .map(|(name, value)| attribute(name, value))
+                .map(|(name, value)| read_attribute(name, value))
                 .collect::<Option<_>>()?,
         })
     }
 }
 
 /// None where it is not what the protocol promises.
-fn attribute(name: String, value: Value) -> Option<Attribute> {
-    let value_of = match value.data_type.split('.').next() {
-        Some("Binary") => AttributeValue::Bytes(STANDARD.decode(value.binary_value?).ok()?),
-        Some("Number") => AttributeValue::Number(value.string_value?),
-        _ => AttributeValue::Text(value.string_value?),
-    };
-    Some(Attribute {
-        name,
-        data_type: value.data_type,
-        value: value_of,
-    })
+fn read_attribute(name: String, value: Value) -> Option<Attribute> {
+    let bytes = value.binary_value.map(|base64| STANDARD.decode(base64));
+    let bytes = bytes.transpose().ok()?;
+    attribute(name, value.data_type, value.string_value, bytes)
 }
 
 #[cfg(test)]
@@ -143,6 +136,7 @@ mod tests {
     use md5::{Digest, Md5};
 
     use super::*;
+    use crate::message::AttributeValue;
 
     /// An answer as SQS gives it, but for the body's MD5.
     const ANSWER: &str = r#"{"Messages":[{"MessageId":"m","ReceiptHandle":"h+/=",
