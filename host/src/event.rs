@@ -78,7 +78,12 @@ pub enum Event<'a> {
     /// Messages came damaged or incomplete, and will come again.
     Unusable(usize),
     /// Nothing goes on until the cause is mended.
-    Held(&'a str),
+    Held {
+        /// What is not as it should be, and why.
+        cause: &'a str,
+        /// PostgreSQL's code, where it gave one.
+        sqlstate: Option<&'a str>,
+    },
     /// The cause is mended.
     Resumed {
         /// How long it took.
@@ -90,8 +95,10 @@ pub enum Event<'a> {
         message_id: &'a str,
         /// Why.
         reason: String,
-        /// Which field or column.
+        /// Which field, column, constraint or table.
         field: Option<&'a str>,
+        /// PostgreSQL's code, where it refuses the row.
+        sqlstate: Option<&'a str>,
         /// Whether a dead-letter queue has it; else it stays in the queue.
         dead_lettered: bool,
     },
@@ -176,17 +183,21 @@ impl Event<'_> {
                 messages,
                 "received damaged or incomplete; left in the queue, to come again"
             ),
-            Self::Held(cause) => error!(
+            Self::Held { cause, sqlstate } => error!(
                 cause,
-                "held: nothing is deleted or dead-lettered until this is mended"
+                sqlstate, "held: nothing is deleted or dead-lettered until this is mended"
             ),
             Self::Resumed { after } => info!(after_s = after.as_secs(), "resumed"),
             Self::Rejected {
                 message_id,
                 reason,
                 field,
+                sqlstate,
                 dead_lettered,
-            } => warn!(message_id, reason, field, dead_lettered, "rejected"),
+            } => warn!(
+                message_id,
+                reason, field, sqlstate, dead_lettered, "rejected"
+            ),
             Self::DeadLetterUnfit { message_id } => warn!(
                 message_id,
                 "the dead-letter queue cannot take this message: too large, or too many \

@@ -24,7 +24,7 @@ pub struct Rejection {
     /// The reason.
     pub reason: Reason,
     /// Where: the JSON pointer of an input field that the component declares or
-    /// the operator names, or the name of a column.
+    /// the operator names, or the name of a column, a constraint or a table.
     pub field: Option<String>,
 }
 
@@ -93,6 +93,14 @@ impl Reason {
         Self::Leak,
         Self::EventId,
     ];
+
+    /// PostgreSQL's code, where it refuses the record.
+    pub fn sqlstate(&self) -> Option<&str> {
+        match self {
+            Self::Database(sqlstate) => Some(sqlstate),
+            _ => None,
+        }
+    }
 
     /// Whether the component is at fault, and not the message by its judgement.
     pub fn is_fault(&self) -> bool {

@@ -8,6 +8,20 @@ use std::fmt;
 use tokio_postgres::error::SqlState;
 
 use super::connect::misconfiguration;
+use super::key::TableName;
+
+/// The longest name of a server's that is shown, in characters: PostgreSQL cuts
+/// identifiers at 63 bytes, a server that lies cuts nothing.
+const NAME_CHARS_MAX: usize = 63;
+/// The length of a SQLSTATE, in characters.
+const SQLSTATE_CHARS: usize = 5;
+/// Stands for a SQLSTATE that is none.
+const SQLSTATE_INVALID: &str = "invalid";
+/// What the host's own count of the stored rows fails with.
+const CARDINALITY_VIOLATION: &str = "21000";
+/// What that means: nobody else tells the operator.
+const ROWS_DROPPED: &str =
+    "a trigger, rule or row-level policy drops rows without an error (a trigger's RETURN NULL?)";
 
 /// Whose fault an error is, and so what follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +52,10 @@ enum Cause {
         table: Option<String>,
         column: Option<String>,
         constraint: Option<String>,
+        /// The table that the statement writes to.
+        target: Option<String>,
+        /// Whether the host's own count of the rows refuses the statement.
+        rows_dropped: bool,
         /// The server's own words: only where no row was on its way.
         words: Option<String>,
     },
@@ -84,6 +102,14 @@ impl DatabaseError {
         self
     }
 
+    /// The same error, met by a statement that writes to this table.
+    pub(super) fn of_target(mut self, table: &TableName) -> Self {
+        if let Cause::Answer { target, .. } = &mut self.cause {
+            *target = Some(format!("{}.{}", shown(&table.schema), shown(&table.name)));
+        }
+        self
+    }
+
     fn no_answer(words: String) -> Self {
         Self {
             cause: Cause::NoAnswer(words),
@@ -107,10 +133,15 @@ impl DatabaseError {
         };
         Self {
             cause: Cause::Answer {
-                sqlstate: answer.code().code().to_owned(),
-                table: answer.table().map(str::to_owned),
-                column: answer.column().map(str::to_owned),
-                constraint: answer.constraint().map(str::to_owned),
+                sqlstate: sqlstate(answer.code().code()),
+                table: answer.table().map(shown),
+                column: answer.column().map(shown),
+                constraint: answer.constraint().map(shown),
+                target: None,
+                // The code of a trigger's own statement comes with its context.
+                rows_dropped: !with_words
+                    && answer.code().code() == CARDINALITY_VIOLATION
+                    && answer.where_().is_none(),
                 words: with_words.then(|| answer.message().to_owned()),
             },
         }
@@ -124,10 +155,18 @@ impl DatabaseError {
         }
     }
 
-    /// The column at fault, where the server names one.
-    pub fn column(&self) -> Option<&str> {
+    /// What the server names as at fault: the column, else the constraint, else
+    /// the table. A name, cleaned and bounded; never a value.
+    pub fn named(&self) -> Option<&str> {
         match &self.cause {
-            Cause::Answer { column, .. } => column.as_deref(),
+            Cause::Answer {
+                table,
+                column,
+                constraint,
+                ..
+            } => [column, constraint, table]
+                .into_iter()
+                .find_map(Option::as_deref),
             Cause::Misconfigured(_) | Cause::NoAnswer(_) => None,
         }
     }
@@ -173,31 +212,70 @@ impl DatabaseError {
 
 impl fmt::Display for DatabaseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (sqlstate, table, column, constraint, words) = match &self.cause {
+        let (sqlstate, names, target, rows_dropped, words) = match &self.cause {
             Cause::Misconfigured(words) | Cause::NoAnswer(words) => return f.write_str(words),
             Cause::Answer {
                 sqlstate,
                 table,
                 column,
                 constraint,
+                target,
+                rows_dropped,
                 words,
-            } => (sqlstate, table, column, constraint, words),
+            } => {
+                let names = [
+                    ("table", table),
+                    ("column", column),
+                    ("constraint", constraint),
+                ];
+                (sqlstate, names, target, *rows_dropped, words)
+            }
         };
         if let Some(words) = words {
             write!(f, "{words} ")?;
         }
         write!(f, "(SQLSTATE {sqlstate}")?;
-        let names = [
-            ("table", table),
-            ("column", column),
-            ("constraint", constraint),
-        ];
         for (what, name) in names {
             if let Some(name) = name {
                 write!(f, ", {what} {name}")?;
             }
         }
-        f.write_str(")")
+        if let Some(target) = target {
+            write!(f, ", writing to {target}")?;
+        }
+        f.write_str(")")?;
+        match rows_dropped {
+            true => write!(f, ": {ROWS_DROPPED}"),
+            false => Ok(()),
+        }
+    }
+}
+
+/// A name as it may be shown: whatever is neither a letter, a digit nor a plain
+/// ASCII character is escaped, and what is longer than a name is cut.
+fn shown(name: &str) -> String {
+    let plain = |character: &char| {
+        character.is_alphanumeric() || character.is_ascii_graphic() || *character == ' '
+    };
+    let mut text = String::new();
+    for character in name.chars().take(NAME_CHARS_MAX) {
+        match plain(&character) {
+            true => text.push(character),
+            false => text.extend(character.escape_unicode()),
+        }
+    }
+    text
+}
+
+/// A SQLSTATE, which goes into reasons and labels: five letters and digits, or
+/// it is none.
+fn sqlstate(code: &str) -> String {
+    let letters = code
+        .bytes()
+        .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+    match letters && code.len() == SQLSTATE_CHARS {
+        true => code.to_owned(),
+        false => SQLSTATE_INVALID.to_owned(),
     }
 }
 
@@ -222,6 +300,8 @@ impl DatabaseError {
                     table: None,
                     column: None,
                     constraint: None,
+                    target: None,
+                    rows_dropped: false,
                     words: None,
                 },
             },
@@ -233,13 +313,15 @@ impl DatabaseError {
 mod tests {
     use super::*;
 
-    fn answered(sqlstate: &str) -> DatabaseError {
+    fn answered(code: &str) -> DatabaseError {
         DatabaseError {
             cause: Cause::Answer {
-                sqlstate: sqlstate.into(),
-                table: None,
+                sqlstate: code.into(),
+                table: Some("logins".into()),
                 column: Some("locale".into()),
                 constraint: None,
+                target: None,
+                rows_dropped: code == CARDINALITY_VIOLATION,
                 words: None,
             },
         }
@@ -281,7 +363,71 @@ mod tests {
     fn an_error_of_rows_shows_codes_and_names_only() {
         assert_eq!(
             answered("22001").to_string(),
-            "(SQLSTATE 22001, column locale)"
+            "(SQLSTATE 22001, table logins, column locale)"
         );
+    }
+
+    #[test]
+    fn an_error_names_the_table_that_was_written_to() {
+        let table = TableName {
+            schema: "app".into(),
+            name: "lo\u{202e}gins".into(),
+        };
+        let words = answered("42501").of_target(&table).to_string();
+        assert!(
+            words.ends_with(", writing to app.lo\\u{202e}gins)"),
+            "{words}"
+        );
+        let silent = DatabaseError::timed_out(30).of_target(&table);
+        assert_eq!(silent.to_string(), "no answer within 30 s");
+    }
+
+    #[test]
+    fn dropped_rows_are_said_to_be_dropped() {
+        let words = answered("21000").to_string();
+        for word in ["21000", "trigger", "rule", "policy", "drops rows"] {
+            assert!(words.contains(word), "{words}");
+        }
+    }
+
+    #[test]
+    fn the_column_goes_before_the_constraint_and_the_table() {
+        let mut error = answered("23502");
+        assert_eq!(error.named(), Some("locale"));
+        let Cause::Answer {
+            column, constraint, ..
+        } = &mut error.cause
+        else {
+            panic!("it is an answer");
+        };
+        *column = None;
+        *constraint = Some("of_age".into());
+        assert_eq!(error.named(), Some("of_age"));
+        if let Cause::Answer { constraint, .. } = &mut error.cause {
+            *constraint = None;
+        }
+        assert_eq!(error.named(), Some("logins"));
+        assert_eq!(DatabaseError::simulated(Some("XX000")).named(), None);
+        assert_eq!(DatabaseError::timed_out(30).named(), None);
+    }
+
+    #[test]
+    fn a_servers_names_are_cleaned_and_cut() {
+        assert_eq!(shown("größe 2_$-x"), "größe 2_$-x");
+        assert_eq!(shown("a\u{1b}[2Jb\nc"), "a\\u{1b}[2Jb\\u{a}c");
+        assert_eq!(shown("i\u{200b}p"), "i\\u{200b}p");
+        assert_eq!(shown(&"n".repeat(20_000)).len(), NAME_CHARS_MAX);
+        // Escapes are the longest that a character becomes.
+        assert!(shown(&"\u{10ffff}".repeat(20_000)).len() <= 10 * NAME_CHARS_MAX);
+    }
+
+    #[test]
+    fn a_code_that_is_no_sqlstate_does_not_get_into_a_reason() {
+        for code in ["23505", "P0001", "0A000"] {
+            assert_eq!(sqlstate(code), code);
+        }
+        for code in ["", "2350", "235055", "2350\n", "p0001", &"A".repeat(9_000)] {
+            assert_eq!(sqlstate(code), SQLSTATE_INVALID, "{code:.9}");
+        }
     }
 }

@@ -13,7 +13,7 @@ use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
 use super::error::DatabaseError;
 use super::fit;
-use super::key::Key;
+use super::key::{Key, TableName};
 use super::ledger::Ledger;
 use super::session::{Database, Session};
 use super::store::{Reply, Store};
@@ -33,6 +33,7 @@ pub struct Policy {
     digest: [u8; 32],
     key_id: Option<String>,
     columns: Vec<Column>,
+    table: TableName,
     sql: String,
 }
 
@@ -50,6 +51,7 @@ impl Policy {
             digest,
             key_id,
             columns: columns.to_vec(),
+            table: table.name.clone(),
             sql: statement(table, columns),
         }
     }
@@ -147,6 +149,7 @@ impl Store for Writer {
             let parameters = Parameters::new(entries, policy);
             let session = self.connected().await?;
             let answer = session.write(&policy.sql, &parameters.list()).await;
+            let answer = answer.map_err(|error| error.of_target(&policy.table));
             let rows = self.checked(answer)?;
             // One row: the numbers (from 1) of the entries that the ledger took.
             let fresh: Vec<i64> = rows.first().map(|row| row.get(0)).unwrap_or_default();
@@ -305,6 +308,10 @@ impl Policy {
             digest: [number; 32],
             key_id: None,
             columns: Vec::new(),
+            table: TableName {
+                schema: "simulated".into(),
+                name: "simulated".into(),
+            },
             sql: String::new(),
         }
     }

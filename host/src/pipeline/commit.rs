@@ -148,7 +148,9 @@ impl Commit {
     /// Every record meets this error, as far as can be told.
     pub(super) fn hold_for_unclear(&self, error: &DatabaseError) {
         let cause = format!("every record meets {error}");
-        self.hold.enter(self.holder, Trouble::Database, &cause);
+        let sqlstate = error.sqlstate();
+        self.hold
+            .enter(self.holder, Trouble::Database, &cause, sqlstate);
     }
 
     /// Waits a while, and then takes what else has come in: one more receive's
@@ -217,7 +219,7 @@ impl Commit {
         match error.class() {
             Class::Record | Class::Unclear => return Err(Stop::Refused(error)),
             Class::Retry => {}
-            Class::Held => self.held(Trouble::Database, &error, policy)?,
+            Class::Held => self.held(Trouble::Database, &error, error.sqlstate(), policy)?,
         }
         self.metrics.retried(Stage::Commit);
         self.wait(policy, backoff).await;
@@ -230,6 +232,7 @@ impl Commit {
         &self,
         trouble: Trouble,
         cause: &dyn fmt::Display,
+        sqlstate: Option<&str>,
         policy: &Arc<Policy>,
     ) -> Result<(), Stop> {
         let outdated = !self.present.is_of(policy);
@@ -239,7 +242,7 @@ impl Commit {
         if outdated || self.shutdown.is_requested() {
             return Err(Stop::Abandoned);
         }
-        self.hold.enter(self.holder, trouble, cause);
+        self.hold.enter(self.holder, trouble, cause, sqlstate);
         Ok(())
     }
 
@@ -251,7 +254,7 @@ impl Commit {
         policy: &Arc<Policy>,
         backoff: &mut Backoff,
     ) -> Result<(), Stop> {
-        self.held(Trouble::DeadLetterQueue, error, policy)?;
+        self.held(Trouble::DeadLetterQueue, error, None, policy)?;
         self.metrics.retried(Stage::DeadLetter);
         self.wait(policy, backoff).await;
         Ok(())
@@ -357,7 +360,7 @@ fn entry((place, item): (usize, &Item)) -> Entry<'_> {
 pub(super) fn refused(mut item: Item, error: &DatabaseError) -> Item {
     item.verdict = Verdict::Reject(Rejection {
         reason: Reason::Database(error.sqlstate().unwrap_or("none").to_owned()),
-        field: error.column().map(str::to_owned),
+        field: error.named().map(str::to_owned),
     });
     item
 }

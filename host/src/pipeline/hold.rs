@@ -84,14 +84,21 @@ impl Hold {
         }
     }
 
-    /// Somebody cannot go on.
-    pub(super) fn enter(&self, holder: Holder, trouble: Trouble, cause: &dyn fmt::Display) {
+    /// Somebody cannot go on. `sqlstate` is PostgreSQL's code, where it gave one.
+    pub(super) fn enter(
+        &self,
+        holder: Holder,
+        trouble: Trouble,
+        cause: &dyn fmt::Display,
+        sqlstate: Option<&str>,
+    ) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.holders.insert(holder, trouble);
         held.since.get_or_insert_with(Instant::now);
         let words = format!("{trouble}: {cause}");
         if held.logged != words {
-            Event::Held(&words).log();
+            let cause = &words;
+            Event::Held { cause, sqlstate }.log();
             self.telemetry.held(trouble.cause(), &words);
             held.logged = words;
         }
@@ -130,8 +137,8 @@ mod tests {
     #[tokio::test]
     async fn receiving_pauses_until_the_last_one_goes_on() {
         let hold = Hold::new(Telemetry::new(Duration::from_secs(30)));
-        hold.enter(Holder::Worker(0), Trouble::Database, &"down");
-        hold.enter(Holder::Deleter, Trouble::Deletion, &"down");
+        hold.enter(Holder::Worker(0), Trouble::Database, &"down", None);
+        hold.enter(Holder::Deleter, Trouble::Deletion, &"down", None);
         hold.leave(Holder::Worker(0));
         assert!(!*hold.receiving.borrow());
         hold.leave(Holder::Deleter);

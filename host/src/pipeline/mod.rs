@@ -253,7 +253,7 @@ fn listener(telemetry: &Telemetry, hold: &Hold) -> Listener {
         telemetry.told(&told);
         match told {
             Told::Trouble(Some(error)) => {
-                hold.enter(Holder::Deleter, hold::Trouble::Deletion, error);
+                hold.enter(Holder::Deleter, hold::Trouble::Deletion, error, None);
             }
             Told::Trouble(None) => hold.leave(Holder::Deleter),
             _ => {}

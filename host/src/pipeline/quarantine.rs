@@ -138,7 +138,7 @@ impl Quarantine {
         );
         state.next = (state.next * 2).min(Duration::from_secs(QUARANTINE_SECS_MAX));
         self.hold
-            .enter(Holder::Component, Trouble::Component, &cause);
+            .enter(Holder::Component, Trouble::Component, &cause, None);
     }
 
     /// Waits for the end of the quarantine. False where a stop comes first.

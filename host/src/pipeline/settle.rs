@@ -251,6 +251,7 @@ impl Settler {
                 message_id: &item.message.origin_id,
                 reason: rejection.reason.to_string(),
                 field: rejection.field.as_deref(),
+                sqlstate: rejection.reason.sqlstate(),
                 dead_lettered,
             }
             .log();
