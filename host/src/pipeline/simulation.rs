@@ -24,7 +24,7 @@ use crate::output::{
     Committed, DatabaseError, Decision, Entry, Key, Policy, Reply, Store, TableName,
 };
 use crate::queue::{
-    Answer, Backlog, DeadLetterCalls, DeadLetterQueue, EntryFailure, Letter, Poll, Queue,
+    Answer, Backlog, DeadLetterCalls, DeadLetterQueue, EntryFailure, OutgoingMessage, Poll, Queue,
     QueueError, Received, ReceivedMessage, SourceCalls, Timing,
 };
 use crate::row::Value;
@@ -438,12 +438,14 @@ impl SourceCalls for World {
 }
 
 impl DeadLetterCalls for World {
-    fn send<'a>(&'a self, letters: &'a [Letter<'a>]) -> Answer<'a, Vec<EntryFailure>> {
+    fn send<'a>(&'a self, messages: &'a [OutgoingMessage<'a>]) -> Answer<'a, Vec<EntryFailure>> {
         Box::pin(async move {
             self.asked(Call::Send, |state, part| {
-                for letter in &letters[usize::from(part)..] {
+                for outgoing in &messages[usize::from(part)..] {
                     state.copies += 1;
-                    state.dead_letters.insert(letter.message.origin_id.clone());
+                    state
+                        .dead_letters
+                        .insert(outgoing.message.origin_id.clone());
                 }
                 failed_first(part)
             })
@@ -578,10 +580,10 @@ fn numbered(number: u8) -> Decider {
 
 fn parts(world: &World, schedule: &Schedule, present: Present) -> Parts {
     let timing = Timing::new(Duration::from_secs(VISIBILITY_SECS), Duration::from_secs(1));
-    let letters: Arc<dyn DeadLetterCalls> = Arc::new(world.clone());
+    let dead_letters: Arc<dyn DeadLetterCalls> = Arc::new(world.clone());
     let dead_letter_queue = schedule
         .dead_letter_queue
-        .then(|| DeadLetterQueue::new(letters, "dead".into()));
+        .then(|| DeadLetterQueue::new(dead_letters, "dead".into()));
     Parts {
         queue: Queue::simulated(Arc::new(world.clone()), timing, schedule.fifo),
         dead_letter_queue,

@@ -20,7 +20,8 @@ use tokio::time::{Instant, timeout_at};
 use super::answered::{Answered, attribute};
 use super::backlog::Backlog;
 use super::calls::{
-    Answer, BATCH_ENTRIES_MAX, DeadLetterCalls, EntryFailure, Letter, Poll, Received, SourceCalls,
+    Answer, BATCH_ENTRIES_MAX, DeadLetterCalls, EntryFailure, OutgoingMessage, Poll, Received,
+    SourceCalls,
 };
 use super::contact::Contact;
 use super::error::QueueError;
@@ -300,12 +301,12 @@ impl SourceCalls for AwsQueue {
 }
 
 impl DeadLetterCalls for AwsQueue {
-    fn send<'a>(&'a self, letters: &'a [Letter<'a>]) -> Answer<'a, Vec<EntryFailure>> {
+    fn send<'a>(&'a self, messages: &'a [OutgoingMessage<'a>]) -> Answer<'a, Vec<EntryFailure>> {
         Box::pin(async move {
             let fifo = self.url.ends_with(".fifo");
             let mut call = self.calls.send_message_batch().queue_url(&self.url);
-            for (position, letter) in letters.iter().enumerate() {
-                call = call.entries(sent(position, letter, fifo)?);
+            for (position, message) in messages.iter().enumerate() {
+                call = call.entries(sent(position, message, fifo)?);
             }
             Ok(failures(&call.send().await?.failed))
         })
@@ -324,14 +325,14 @@ fn failures(failed: &[BatchResultErrorEntry]) -> Vec<EntryFailure> {
 
 fn sent(
     position: usize,
-    letter: &Letter<'_>,
+    outgoing: &OutgoingMessage<'_>,
     fifo: bool,
 ) -> Result<SendMessageBatchRequestEntry, QueueError> {
-    let message = letter.message;
+    let message = outgoing.message;
     let mut entry = SendMessageBatchRequestEntry::builder()
         .id(position.to_string())
         .message_body(&message.body);
-    for attribute in message.attributes.iter().chain(&letter.given) {
+    for attribute in message.attributes.iter().chain(&outgoing.given) {
         entry = entry.message_attributes(&attribute.name, sent_value(attribute)?);
     }
     if fifo {

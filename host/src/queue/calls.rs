@@ -43,7 +43,7 @@ pub trait SourceCalls: Debug + Send + Sync {
 /// the one that dead letters go back to.
 pub trait DeadLetterCalls: Debug + Send + Sync {
     /// Takes up to ten messages; gives the entries that failed.
-    fn send<'a>(&'a self, letters: &'a [Letter<'a>]) -> Answer<'a, Vec<EntryFailure>>;
+    fn send<'a>(&'a self, messages: &'a [OutgoingMessage<'a>]) -> Answer<'a, Vec<EntryFailure>>;
 }
 
 /// How to poll.
@@ -86,7 +86,7 @@ pub struct EntryFailure {
 }
 
 /// A message that is sent on.
-pub struct Letter<'a> {
+pub struct OutgoingMessage<'a> {
     /// The message.
     pub message: &'a Message,
     /// What the host adds to the producer's attributes.

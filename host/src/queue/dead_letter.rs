@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::calls::{DeadLetterCalls, Letter};
+use super::calls::{DeadLetterCalls, OutgoingMessage};
 use super::error::QueueError;
-use super::letters::{self, Sent, given};
+use super::send::{self, Sent, given};
 use crate::message::{Attribute, Message};
 use crate::verdict::Rejection;
 
@@ -57,11 +57,11 @@ impl DeadLetterQueue {
         rejected: &[(&Message, &Rejection)],
         policy: &str,
     ) -> Result<Vec<Sent>, QueueError> {
-        let letters = rejected.iter().map(|(message, rejection)| Letter {
+        let messages = rejected.iter().map(|(message, rejection)| OutgoingMessage {
             message,
             given: known(message, rejection, policy),
         });
-        letters::send(&*self.calls, letters.collect()).await
+        send::send(&*self.calls, messages.collect()).await
     }
 }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::backlog::Backlog;
-use super::calls::{Answer, DeadLetterCalls, EntryFailure, Letter, Poll, Received, SourceCalls};
+use super::calls::{
+    Answer, DeadLetterCalls, EntryFailure, OutgoingMessage, Poll, Received, SourceCalls,
+};
 use super::client::Queue;
 use super::dead_letter::DeadLetterQueue;
 use super::told::{Listener, Operation, Told};
@@ -50,9 +52,9 @@ impl SourceCalls for Listened<dyn SourceCalls> {
 }
 
 impl DeadLetterCalls for Listened<dyn DeadLetterCalls> {
-    fn send<'a>(&'a self, letters: &'a [Letter<'a>]) -> Answer<'a, Vec<EntryFailure>> {
+    fn send<'a>(&'a self, messages: &'a [OutgoingMessage<'a>]) -> Answer<'a, Vec<EntryFailure>> {
         self.tell(Operation::Send);
-        self.calls.send(letters)
+        self.calls.send(messages)
     }
 }
 

@@ -18,27 +18,28 @@ mod error;
 mod express;
 mod hide;
 mod lease;
-mod letters;
 mod listened;
 mod receive;
 mod redrive;
 mod release;
+mod send;
 mod timing;
 mod told;
 
 pub use backlog::Backlog;
 pub use budget::{BODY_BYTES_MAX, Budget, Reservation};
 pub use calls::{
-    Answer, DeadLetterCalls, EntryFailure, Letter, Poll, Received, ReceivedMessage, SourceCalls,
+    Answer, DeadLetterCalls, EntryFailure, OutgoingMessage, Poll, Received, ReceivedMessage,
+    SourceCalls,
 };
 pub use client::{Found, Queue, QueueSettings};
 pub use dead_letter::DeadLetterQueue;
 pub use delete::{Deleter, Deletions, Undeleted};
 pub use error::QueueError;
 pub use lease::{Lease, Leases};
-pub use letters::Sent;
 pub use receive::{Deliveries, Delivery, RECEIVE_MESSAGES_MAX};
 pub use redrive::{Redrive, Return, ReturnAddress, Returned};
 pub use release::{Released, Unfinished};
+pub use send::Sent;
 pub use timing::Timing;
 pub use told::{Listener, Operation, Told};

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::aws::AwsQueue;
-use super::calls::{DeadLetterCalls, Letter};
+use super::calls::{DeadLetterCalls, OutgoingMessage};
 use super::client::{
     Queue, QueueSettings, VISIBILITY_SECS_DEFAULT, dead_letter_url, name, redrive_target, seconds,
 };
 use super::dead_letter::origin;
 use super::error::QueueError;
-use super::letters::{self, Sent};
+use super::send::{self, Sent};
 use super::timing::Timing;
 use crate::message::Message;
 
@@ -105,7 +105,7 @@ impl Redrive {
 impl ReturnAddress {
     /// Whether a message can go back, with the attributes that it then has.
     pub fn takes(&self, message: &Message) -> bool {
-        letter(message).fits()
+        outgoing(message).fits()
     }
 
     /// Sends messages back, each at most once; says of each what became of it.
@@ -122,9 +122,9 @@ impl ReturnAddress {
                 true => first_of_each_group(messages, open),
                 false => (open, Vec::new()),
             };
-            let letters = now.iter().map(|place| letter(messages[*place])).collect();
+            let outgoing = now.iter().map(|place| outgoing(messages[*place])).collect();
             let mut stopped = HashSet::new();
-            for (place, sent) in now.iter().zip(letters::send(&*self.calls, letters).await?) {
+            for (place, sent) in now.iter().zip(send::send(&*self.calls, outgoing).await?) {
                 returns[*place] = match sent {
                     Sent::Accepted => Return::Accepted(Returned(())),
                     Sent::Unfit => Return::Unfit,
@@ -145,8 +145,8 @@ impl ReturnAddress {
     }
 }
 
-fn letter(message: &Message) -> Letter<'_> {
-    Letter {
+fn outgoing(message: &Message) -> OutgoingMessage<'_> {
+    OutgoingMessage {
         message,
         given: origin(message),
     }

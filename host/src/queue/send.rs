@@ -1,15 +1,15 @@
-//! Sending letters: what a queue can take, in calls of ten and 1 MiB, and what
+//! Sending messages on: what a queue can take, in calls of ten and 1 MiB, and what
 //! became of each.
 
 use super::budget::BODY_BYTES_MAX;
-use super::calls::{BATCH_ENTRIES_MAX, DeadLetterCalls, Letter};
+use super::calls::{BATCH_ENTRIES_MAX, DeadLetterCalls, OutgoingMessage};
 use super::error::QueueError;
 use crate::message::{Attribute, AttributeValue};
 
 /// Attributes of one message (SQS quota).
 const ATTRIBUTES_MAX: usize = 10;
 
-/// What became of a letter.
+/// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {
     /// The queue has it.
@@ -21,18 +21,18 @@ pub enum Sent {
     Failed,
 }
 
-/// Sends letters, each at most once; says of each what became of it.
+/// Sends messages, each at most once; says of each what became of it.
 ///
 /// # Errors
 /// The queue did not answer, or not with yes; some may have got there.
 pub(super) async fn send(
     calls: &dyn DeadLetterCalls,
-    letters: Vec<Letter<'_>>,
+    messages: Vec<OutgoingMessage<'_>>,
 ) -> Result<Vec<Sent>, QueueError> {
-    let mut sent = vec![Sent::Unfit; letters.len()];
-    let letters = letters.into_iter().enumerate();
-    let (places, fitting): (Vec<usize>, Vec<Letter<'_>>) =
-        letters.filter(|(_, letter)| letter.fits()).unzip();
+    let mut sent = vec![Sent::Unfit; messages.len()];
+    let messages = messages.into_iter().enumerate();
+    let (places, fitting): (Vec<usize>, Vec<OutgoingMessage<'_>>) =
+        messages.filter(|(_, outgoing)| outgoing.fits()).unzip();
     let mut begun = 0;
     while begun < fitting.len() {
         let end = begun + call_len(&fitting[begun..]);
@@ -50,18 +50,18 @@ pub(super) async fn send(
     Ok(sent)
 }
 
-/// How many of the letters fit into one call: ten, and 1 MiB in all.
-fn call_len(letters: &[Letter<'_>]) -> usize {
+/// How many of the messages fit into one call: ten, and 1 MiB in all.
+fn call_len(messages: &[OutgoingMessage<'_>]) -> usize {
     let mut bytes = 0;
-    let letters = letters.iter().take(BATCH_ENTRIES_MAX);
-    let within = letters.take_while(|letter| {
-        bytes += letter.bytes();
+    let messages = messages.iter().take(BATCH_ENTRIES_MAX);
+    let within = messages.take_while(|outgoing| {
+        bytes += outgoing.bytes();
         bytes <= BODY_BYTES_MAX
     });
     within.count().max(1)
 }
 
-impl Letter<'_> {
+impl OutgoingMessage<'_> {
     /// Whether a queue can take it.
     pub(super) fn fits(&self) -> bool {
         !self.message.body.is_empty()
@@ -100,8 +100,8 @@ mod tests {
         }
     }
 
-    fn letter(message: &Message) -> Letter<'_> {
-        Letter {
+    fn outgoing(message: &Message) -> OutgoingMessage<'_> {
+        OutgoingMessage {
             message,
             given: vec![given("etl-host.origin-id", "id".into())],
         }
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn what_a_queue_would_refuse_does_not_fit() {
-        let fits = |message: Message| letter(&message).fits();
+        let fits = |message: Message| outgoing(&message).fits();
         assert!(fits(message(1, 9)));
         assert!(!fits(message(1, 10)), "too many attributes");
         assert!(!fits(message(0, 0)), "no body");
@@ -118,8 +118,8 @@ mod tests {
 
     #[test]
     fn a_call_holds_ten_messages_and_a_mebibyte() {
-        fn many(message: &Message) -> Vec<Letter<'_>> {
-            (0..12).map(|_| letter(message)).collect()
+        fn many(message: &Message) -> Vec<OutgoingMessage<'_>> {
+            (0..12).map(|_| outgoing(message)).collect()
         }
         let (small, large) = (message(1, 0), message(BODY_BYTES_MAX / 2, 0));
         assert_eq!(call_len(&many(&small)), 10);
