@@ -26,7 +26,7 @@ const HOMES: [(&[&str], &[&str]); 6] = [
         &["output", "demo"],
     ),
     (&["hyper", "hyper_util"], &["admin", "demo"]),
-    (&["prometheus_client"], &["admin"]),
+    (&["prometheus_client"], &["telemetry"]),
     (&["pglite_oxide", "rustack_", "virtual_"], &["demo"]),
 ];
 

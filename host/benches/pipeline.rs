@@ -175,7 +175,10 @@ impl SourceCalls for Memory {
         })
     }
 
-    fn hide<'a>(&'a self, _: &'a [(&'a str, Duration)]) -> Answer<'a, Vec<EntryFailure>> {
+    fn change_visibility<'a>(
+        &'a self,
+        _: &'a [(&'a str, Duration)],
+    ) -> Answer<'a, Vec<EntryFailure>> {
         Box::pin(async { Ok(Vec::new()) })
     }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use etl_host::queue::{Budget, Deleter, Deletions, Found, Leases, Listener, Queue, QueueSettings};
+use etl_host::queue::{Budget, Deleter, Deletions, Found, Leases, Observer, Queue, QueueSettings};
 use etl_host::shutdown::shutdown;
 use tokio::task::JoinSet;
 
@@ -36,11 +36,11 @@ impl Host {
 
 impl Calls for Host {
     async fn drain(&mut self, turns: Turns) {
-        let listener: Listener = Arc::new(|_| {});
-        let leases = Leases::new(self.queue.timing, Arc::clone(&listener));
+        let observer: Observer = Arc::new(|_| {});
+        let leases = Leases::new(self.queue.timing, Arc::clone(&observer));
         let budget = Budget::new(MESSAGES_IN_WORK_MAX, BYTES_IN_WORK_MAX);
         // Nothing is written here, so nothing has to prove that it was.
-        let (deleter, deletions) = Deleter::new::<()>(self.queue.clone(), listener);
+        let (deleter, deletions) = Deleter::new::<()>(self.queue.clone(), observer);
         let (_switch, never) = shutdown();
         let deleting = tokio::spawn(deleter.run(never));
         let mut pollers = JoinSet::new();

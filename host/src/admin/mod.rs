@@ -13,9 +13,7 @@
 //! for. Whoever reaches it cannot make it cost much: connections at a time,
 //! header bytes and seconds are bounded, and each connection is one request.
 
-mod health;
 mod healthcheck;
-mod metrics;
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -30,12 +28,11 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-pub use health::{Health, Part, Pause, Poller, Report};
 pub use healthcheck::{Probe, healthcheck};
-pub use metrics::{Cause, Metrics, Operation, Replacement, ShadowResult, Stage};
 
 use crate::exit::{Failure, Kind, failure};
 use crate::shutdown::Shutdown;
+use crate::telemetry::{self, Health, Metrics, Report};
 
 /// Connections at a time; others wait in the system's queue.
 const CONNECTIONS_MAX: usize = 32;
@@ -142,7 +139,7 @@ fn exposition(metrics: &Metrics) -> Response<String> {
         );
     };
     let mut answer = text(StatusCode::OK, exposition);
-    let format = HeaderValue::from_static(metrics::CONTENT_TYPE);
+    let format = HeaderValue::from_static(telemetry::CONTENT_TYPE);
     answer.headers_mut().insert(CONTENT_TYPE, format);
     answer
 }

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::shutdown::{StopSwitch, shutdown};
+use crate::telemetry::{Dependency, Telemetry};
 
 /// No test waits for longer.
 const WAIT: Duration = Duration::from_secs(20);
@@ -24,7 +25,8 @@ struct Endpoint {
 async fn endpoint() -> Endpoint {
     let listener = listen("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
-    let (health, metrics) = (Health::new(Duration::from_secs(30)), Metrics::default());
+    let telemetry = Telemetry::new(Duration::from_secs(30));
+    let (health, metrics) = (telemetry.health, telemetry.metrics);
     let (ended, until_ended) = shutdown();
     let serving = tokio::spawn(serve(
         listener,
@@ -43,8 +45,12 @@ async fn endpoint() -> Endpoint {
 
 impl Endpoint {
     fn all_ready(&self) {
-        for part in [Part::Queue, Part::Database, Part::Component] {
-            self.health.ready(part);
+        for dependency in [
+            Dependency::Queue,
+            Dependency::Database,
+            Dependency::Component,
+        ] {
+            self.health.started(dependency);
         }
     }
 
@@ -127,7 +133,9 @@ async fn a_healthcheck_gives_what_the_host_says() {
     endpoint.all_ready();
     let ready = endpoint.checked(Probe::Ready).await.unwrap();
     assert!(ready.starts_with("ready\n"));
-    endpoint.health.not_ready(Part::Database, "SQLSTATE 57P03");
+    endpoint
+        .health
+        .waits_for(Dependency::Database, "SQLSTATE 57P03");
     let failure = endpoint.checked(Probe::Ready).await.unwrap_err();
     assert_eq!(failure.kind(), Kind::Unavailable);
     let message = failure.message();

@@ -8,15 +8,15 @@ use tokio::time::Instant;
 
 use super::batcher::{Batch, Batcher};
 use super::decider::Present;
-use super::hold::{Hold, Holder, Trouble};
+use super::hold::{Dependency, Hold, Holder};
 use super::worker::Item;
-use crate::admin::{Metrics, Stage};
 use crate::backoff::Backoff;
 use crate::event::Event;
 use crate::output::{Class, Committed, DatabaseError, Decision, Entry, Key, Policy, Store};
 use crate::queue::QueueError;
 use crate::row::Value;
 use crate::shutdown::Shutdown;
+use crate::telemetry::{Metrics, Stage};
 use crate::verdict::{Reason, Rejection, Verdict};
 
 /// The rows of one statement, in bytes; more are split into several.
@@ -150,7 +150,7 @@ impl Commit {
         let cause = format!("every record meets {error}");
         let sqlstate = error.sqlstate();
         self.hold
-            .enter(self.holder, Trouble::Database, &cause, sqlstate);
+            .enter(self.holder, Dependency::Database, &cause, sqlstate);
     }
 
     /// Waits a while, and then takes what else has come in: one more receive's
@@ -219,7 +219,7 @@ impl Commit {
         match error.class() {
             Class::Record | Class::Unclear => return Err(Stop::Refused(error)),
             Class::Retry => {}
-            Class::Held => self.held(Trouble::Database, &error, error.sqlstate(), policy)?,
+            Class::Held => self.held(Dependency::Database, &error, error.sqlstate(), policy)?,
         }
         self.metrics.retried(Stage::Commit);
         self.wait(policy, backoff).await;
@@ -230,7 +230,7 @@ impl Commit {
     /// policy decides now, with which the same messages may fare better.
     fn held(
         &self,
-        trouble: Trouble,
+        dependency: Dependency,
         cause: &dyn fmt::Display,
         sqlstate: Option<&str>,
         policy: &Arc<Policy>,
@@ -242,7 +242,7 @@ impl Commit {
         if outdated || self.shutdown.is_requested() {
             return Err(Stop::Abandoned);
         }
-        self.hold.enter(self.holder, trouble, cause, sqlstate);
+        self.hold.enter(self.holder, dependency, cause, sqlstate);
         Ok(())
     }
 
@@ -254,7 +254,7 @@ impl Commit {
         policy: &Arc<Policy>,
         backoff: &mut Backoff,
     ) -> Result<(), Stop> {
-        self.held(Trouble::DeadLetterQueue, error, None, policy)?;
+        self.held(Dependency::DeadLetterQueue, error, None, policy)?;
         self.metrics.retried(Stage::DeadLetter);
         self.wait(policy, backoff).await;
         Ok(())

@@ -1,130 +1,63 @@
-//! Held: the environment is at fault, and receiving pauses until it is mended.
+//! Held: the environment is at fault, and receiving pauses until it works again.
+//!
+//! A holder enters its cause and leaves it. What follows from the causes that
+//! stand (readiness, metrics, log lines) is derived in `telemetry`.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::watch;
-use tokio::time::Instant;
+use crate::telemetry::{Cause, Receiving, StandingCauses, Telemetry};
 
-use crate::admin::Cause;
-use crate::event::Event;
-use crate::telemetry::Telemetry;
+pub(super) use crate::telemetry::{Dependency, Holder};
 
-/// What is not as it should be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Trouble {
-    /// The database is away, refuses everybody, or is not configured for us.
-    Database,
-    /// The dead-letter queue takes nothing.
-    DeadLetterQueue,
-    /// The source queue deletes nothing.
-    Deletion,
-    /// The component faults too often.
-    Component,
-}
-
-impl Trouble {
-    fn cause(self) -> Cause {
-        match self {
-            Self::Database => Cause::Database,
-            Self::DeadLetterQueue => Cause::DeadLetterQueue,
-            Self::Deletion => Cause::Queue,
-            Self::Component => Cause::Component,
-        }
-    }
-}
-
-impl fmt::Display for Trouble {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Database => "database",
-            Self::DeadLetterQueue => "dead-letter queue",
-            Self::Deletion => "deletion",
-            Self::Component => "component",
-        })
-    }
-}
-
-/// Who is held: a worker by its number, the deleter, or whoever runs the
-/// component.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Holder {
-    /// A worker.
-    Worker(usize),
-    /// The deleter.
-    Deleter,
-    /// Whoever runs the component.
-    Component,
-}
-
-/// Who is held, and why. A line is logged when it begins, when the cause
-/// changes, and when it ends; not for every try.
+/// Where the parts of the pipeline say that they cannot go on.
 #[derive(Clone)]
 pub(super) struct Hold {
-    held: Arc<Mutex<Held>>,
-    receiving: watch::Sender<bool>,
-    telemetry: Telemetry,
-}
-
-#[derive(Debug, Default)]
-struct Held {
-    holders: BTreeMap<Holder, Trouble>,
-    since: Option<Instant>,
-    logged: String,
+    causes: StandingCauses,
 }
 
 impl Hold {
     /// Nobody is held.
-    pub(super) fn new(telemetry: Telemetry) -> Self {
+    pub(super) fn new(telemetry: &Telemetry) -> Self {
         Self {
-            held: Arc::default(),
-            receiving: watch::Sender::new(true),
-            telemetry,
+            causes: telemetry.causes.clone(),
         }
     }
 
-    /// Somebody cannot go on. `sqlstate` is PostgreSQL's code, where it gave one.
+    /// A holder cannot go on: the host is not ready, and nothing is received.
+    /// `sqlstate` is PostgreSQL's code, where it gave one.
     pub(super) fn enter(
         &self,
         holder: Holder,
-        trouble: Trouble,
+        dependency: Dependency,
         cause: &dyn fmt::Display,
         sqlstate: Option<&str>,
     ) {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.holders.insert(holder, trouble);
-        held.since.get_or_insert_with(Instant::now);
-        let words = format!("{trouble}: {cause}");
-        if held.logged != words {
-            let cause = &words;
-            Event::Held { cause, sqlstate }.log();
-            self.telemetry.held(trouble.cause(), &words);
-            held.logged = words;
-        }
-        self.receiving.send_replace(false);
+        let cause = Cause::new(dependency, cause).with_sqlstate(sqlstate);
+        self.causes.enter(holder, cause);
     }
 
-    /// Somebody goes on.
+    /// A holder cannot go on, and needs more messages to find the fault: the
+    /// host is not ready, but receiving goes on.
+    pub(super) fn enter_receiving(
+        &self,
+        holder: Holder,
+        dependency: Dependency,
+        cause: &dyn fmt::Display,
+        sqlstate: Option<&str>,
+    ) {
+        let cause = Cause::new(dependency, cause).with_sqlstate(sqlstate);
+        let cause = cause.with_receiving(Receiving::GoesOn);
+        self.causes.enter(holder, cause);
+    }
+
+    /// A holder goes on.
     pub(super) fn leave(&self, holder: Holder) {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.holders.remove(&holder).is_none() || !held.holders.is_empty() {
-            return;
-        }
-        held.logged.clear();
-        if let Some(since) = held.since.take() {
-            let after = since.elapsed();
-            Event::Resumed { after }.log();
-            self.telemetry.resumed();
-        }
-        self.receiving.send_replace(true);
+        self.causes.leave(holder);
     }
 
     /// Waits until nobody is held.
     pub(super) async fn released(&self) {
-        let mut receiving = self.receiving.subscribe();
-        // The sender lives in `self`, so this cannot fail.
-        let _ = receiving.wait_for(|receiving| *receiving).await;
+        self.causes.receiving().await;
     }
 }
 
@@ -136,12 +69,15 @@ mod tests {
 
     #[tokio::test]
     async fn receiving_pauses_until_the_last_one_goes_on() {
-        let hold = Hold::new(Telemetry::new(Duration::from_secs(30)));
-        hold.enter(Holder::Worker(0), Trouble::Database, &"down", None);
-        hold.enter(Holder::Deleter, Trouble::Deletion, &"down", None);
+        let telemetry = Telemetry::new(Duration::from_secs(30));
+        let hold = Hold::new(&telemetry);
+        hold.enter(Holder::Worker(0), Dependency::Database, &"down", None);
+        hold.enter(Holder::Deleter, Dependency::Queue, &"down", None);
         hold.leave(Holder::Worker(0));
-        assert!(!*hold.receiving.borrow());
+        assert!(!telemetry.causes.is_receiving());
         hold.leave(Holder::Deleter);
+        hold.released().await;
+        hold.enter_receiving(Holder::Worker(0), Dependency::Database, &"odd", None);
         hold.released().await;
     }
 }

@@ -6,13 +6,12 @@ use tokio::time::Instant;
 
 use super::batcher::Arrivals;
 use super::hold::Hold;
-use super::polls::{OpenPoll, Polls};
-use crate::admin::{Pause, Poller};
+use super::receive_concurrency::{ReceiveConcurrency, ReceivePermit};
 use crate::backoff::Backoff;
 use crate::event::Event;
 use crate::queue::{Budget, Leases, Queue, QueueError, Reservation};
 use crate::shutdown::Shutdown;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Pause, Poller, Telemetry};
 
 /// One of the tasks that receive.
 pub(super) struct Intake {
@@ -20,7 +19,7 @@ pub(super) struct Intake {
     pub(super) leases: Leases,
     pub(super) budget: Budget,
     pub(super) hold: Hold,
-    pub(super) polls: Polls,
+    pub(super) polls: ReceiveConcurrency,
     pub(super) telemetry: Telemetry,
     pub(super) arrivals: Arrivals,
     pub(super) failing: Arc<Failing>,
@@ -125,7 +124,7 @@ impl Intake {
     }
 
     /// Leave and room first, and no receive while the output is held.
-    async fn room(&self, poller: &Poller) -> (OpenPoll, Reservation) {
+    async fn room(&self, poller: &Poller) -> (ReceivePermit, Reservation) {
         poller.pausing(Pause::NotNeeded);
         let poll = self.polls.open().await;
         self.arrivals.wanted().await;

@@ -14,8 +14,8 @@ mod drain;
 mod hold;
 mod in_order;
 mod intake;
-mod polls;
 mod quarantine;
+mod receive_concurrency;
 mod replace;
 mod settle;
 mod shadow;
@@ -41,7 +41,7 @@ pub use start::Plan;
 
 use crate::exit::Failure;
 use crate::output::{Committed, Store, TableName};
-use crate::queue::{Budget, DeadLetterQueue, Deleter, Leases, Listener, Queue, Told};
+use crate::queue::{Budget, DeadLetterQueue, Deleter, Leases, Observer, Queue, QueueEvent};
 use crate::shutdown::{Shutdown, StopSwitch};
 use crate::summary::Summary;
 use crate::telemetry::Telemetry;
@@ -49,10 +49,10 @@ use batcher::Batcher;
 use commit::Commit;
 use decider::Present;
 use drain::Tasks;
-use hold::{Hold, Holder};
+use hold::{Dependency, Hold, Holder};
 use intake::Intake;
-use polls::Polls;
 use quarantine::Quarantine;
+use receive_concurrency::ReceiveConcurrency;
 use settle::{Kept, Settler};
 use shadow::{Candidate, Shadow};
 use until_empty::Watch;
@@ -136,11 +136,11 @@ pub async fn run(
         shape,
         drain_max,
     } = parts;
-    let hold = Hold::new(telemetry.clone());
-    let listener = listener(&telemetry, &hold);
-    let queue = queue.listened(Arc::clone(&listener));
-    let dead_letter_queue = dead_letter_queue.map(|queue| queue.listened(Arc::clone(&listener)));
-    let leases = Leases::new(queue.timing, Arc::clone(&listener));
+    let hold = Hold::new(&telemetry);
+    let observer = observer(&telemetry, &hold);
+    let queue = queue.observed(Arc::clone(&observer));
+    let dead_letter_queue = dead_letter_queue.map(|queue| queue.observed(Arc::clone(&observer)));
+    let leases = Leases::new(queue.timing, Arc::clone(&observer));
     let budget = Budget::new(shape.messages_in_work_max, shape.bytes_in_work_max);
     let in_work = budget.clone();
     telemetry.metrics.count_in_flight(move || in_work.in_work());
@@ -150,13 +150,13 @@ pub async fn run(
 
     let mut attendants = JoinSet::new();
     attendants.spawn(leases.clone().keep(queue.clone()));
-    let (deleting, deletions) = Deleter::new::<Committed>(queue.clone(), listener);
+    let (deleting, deletions) = Deleter::new::<Committed>(queue.clone(), observer);
     let mut deleter = JoinSet::new();
     deleter.spawn(deleting.run(over.clone()));
     let (arrivals, batcher) = Batcher::new(shape.batch_messages_max);
 
     let failing = Arc::default();
-    let polls = Polls::new(shape.receives, shape.batch_messages_max);
+    let polls = ReceiveConcurrency::new(shape.receives, shape.batch_messages_max);
     let mut intakes = JoinSet::new();
     for _ in 0..shape.receives {
         let intake = Intake {
@@ -247,15 +247,15 @@ pub async fn run(
 /// Tells what the queue's tasks tell. While nothing can be deleted, nothing more is received: what is stored and
 /// cannot be deleted would come back again and again, and each time bring the
 /// message nearer to the queue's own dead-letter limit.
-fn listener(telemetry: &Telemetry, hold: &Hold) -> Listener {
+fn observer(telemetry: &Telemetry, hold: &Hold) -> Observer {
     let (telemetry, hold) = (telemetry.clone(), hold.clone());
     Arc::new(move |told| {
         telemetry.told(&told);
         match told {
-            Told::Trouble(Some(error)) => {
-                hold.enter(Holder::Deleter, hold::Trouble::Deletion, error, None);
+            QueueEvent::Trouble(Some(error)) => {
+                hold.enter(Holder::Deleter, Dependency::Queue, error, None);
             }
-            Told::Trouble(None) => hold.leave(Holder::Deleter),
+            QueueEvent::Trouble(None) => hold.leave(Holder::Deleter),
             _ => {}
         }
     })

@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use super::decider::Present;
-use super::hold::{Hold, Holder, Trouble};
+use super::hold::{Dependency, Hold, Holder};
 use super::worker::Item;
 use crate::output::Policy;
 use crate::shutdown::Shutdown;
@@ -138,7 +138,7 @@ impl Quarantine {
         );
         state.next = (state.next * 2).min(Duration::from_secs(QUARANTINE_SECS_MAX));
         self.hold
-            .enter(Holder::Component, Trouble::Component, &cause, None);
+            .enter(Holder::Component, Dependency::Component, &cause, None);
     }
 
     /// Waits for the end of the quarantine. False where a stop comes first.
@@ -244,7 +244,7 @@ mod tests {
     fn replaceable(limits: FaultLimits) -> (Quarantine, Successor) {
         let telemetry = Telemetry::new(Duration::from_secs(30));
         let (successor, present) = decider(numbered(0));
-        let hold = Hold::new(telemetry);
+        let hold = Hold::new(&telemetry);
         (Quarantine::new(limits, present, hold), successor)
     }
 

@@ -13,12 +13,12 @@ use tokio::task::spawn_blocking;
 use super::decider::Successor;
 use super::start::{Changes, OutputFault, Plan, warn};
 use super::watch::Watch;
-use crate::admin::Replacement;
 use crate::backoff::Backoff;
 use crate::event::Event;
 use crate::exit::{Ends, Failure, Kind};
 use crate::output::DatabaseError;
 use crate::sandbox::{Digest, Sandbox};
+use crate::telemetry::Replacement;
 use crate::telemetry::Telemetry;
 
 /// The wish to replace the component. Clones wish for the same; several wishes

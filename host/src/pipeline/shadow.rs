@@ -12,7 +12,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-use crate::admin::{Metrics, ShadowResult};
 use crate::comparison::{Comparison, Judgement};
 use crate::event::Event;
 use crate::message::Message;
@@ -20,6 +19,7 @@ use crate::output::Policy;
 use crate::row::Column;
 use crate::sandbox::{Judge, Judged};
 use crate::summary::ShadowSummary;
+use crate::telemetry::{Metrics, ShadowResult};
 use crate::verdict::Verdict;
 
 /// The messages that wait for the shadow, in KiB: what comes beyond it is left

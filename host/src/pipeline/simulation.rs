@@ -410,7 +410,10 @@ impl SourceCalls for World {
         })
     }
 
-    fn hide<'a>(&'a self, entries: &'a [(&'a str, Duration)]) -> Answer<'a, Vec<EntryFailure>> {
+    fn change_visibility<'a>(
+        &'a self,
+        entries: &'a [(&'a str, Duration)],
+    ) -> Answer<'a, Vec<EntryFailure>> {
         let entries: Vec<(String, Duration)> = entries
             .iter()
             .map(|(handle, hidden)| ((*handle).to_owned(), *hidden))

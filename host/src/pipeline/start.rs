@@ -16,7 +16,6 @@ use super::replace::{Replacer, Wish, identity};
 use super::shadow::Candidate;
 use super::watch::Watch;
 use super::{FaultLimits, Parts, Shape};
-use crate::admin::{Health, Part};
 use crate::backoff::Backoff;
 use crate::event::Event;
 use crate::exit::{Ends, Failure, Kind, failure};
@@ -27,7 +26,7 @@ use crate::output::{
 use crate::queue::{Found, Queue, QueueSettings};
 use crate::sandbox::{Conditions, Keys, Pointer, Sandbox, SandboxThreads};
 use crate::shutdown::Shutdown;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Dependency, Health, Telemetry};
 
 /// What a run is made of, as the operator asked for it.
 #[derive(Clone)]
@@ -94,7 +93,7 @@ impl Plan {
         let sandbox = self.sandbox()?;
         let shadow = self.candidate()?;
         let running = identity(&sandbox);
-        telemetry.health.ready(Part::Component);
+        telemetry.health.started(Dependency::Component);
         let output = self.output(&sandbox, &telemetry.health, deadline).await?;
         let found = self.queues(&telemetry.health, deadline).await?;
         warn(&sandbox, output.warnings.iter().chain(&found.warnings));
@@ -252,11 +251,11 @@ impl Plan {
         deadline: Instant,
     ) -> Result<Output, Failure> {
         let place = self.database.place();
-        let mut waiting = Waiting::new((Part::Database, health), &place, deadline);
+        let mut waiting = Waiting::new((Dependency::Database, health), &place, deadline);
         loop {
             match self.checked_output(sandbox, Changes::Made).await {
                 Ok(output) => {
-                    health.ready(Part::Database);
+                    health.started(Dependency::Database);
                     return Ok(output);
                 }
                 Err(OutputFault::Wrong(failure)) => return Err(failure),
@@ -362,11 +361,11 @@ impl Plan {
     }
 
     async fn queues(&self, health: &Health, deadline: Instant) -> Result<Found, Failure> {
-        let mut waiting = Waiting::new((Part::Queue, health), &self.queue.url, deadline);
+        let mut waiting = Waiting::new((Dependency::Queue, health), &self.queue.url, deadline);
         loop {
             match Queue::find(&self.queue).await {
                 Ok(found) => {
-                    health.ready(Part::Queue);
+                    health.started(Dependency::Queue);
                     return Ok(found);
                 }
                 Err(error) => waiting.again(&error, error.may_pass()).await?,
@@ -450,7 +449,7 @@ impl From<DatabaseError> for OutputFault {
 
 /// Waiting for a service until a deadline, with one log line a cause.
 struct Waiting<'a> {
-    part: Part,
+    part: Dependency,
     health: &'a Health,
     place: &'a str,
     deadline: Instant,
@@ -459,7 +458,7 @@ struct Waiting<'a> {
 }
 
 impl<'a> Waiting<'a> {
-    fn new((part, health): (Part, &'a Health), place: &'a str, deadline: Instant) -> Self {
+    fn new((part, health): (Dependency, &'a Health), place: &'a str, deadline: Instant) -> Self {
         Self {
             part,
             health,
@@ -473,13 +472,14 @@ impl<'a> Waiting<'a> {
     /// Waits for the next try; an error where there is none.
     async fn again(&mut self, error: &impl ToString, may_pass: bool) -> Result<(), Failure> {
         let service = match self.part {
-            Part::Queue => "queue",
-            Part::Database => "database",
-            Part::Component => "component",
+            Dependency::Queue => "queue",
+            Dependency::DeadLetterQueue => "dead-letter-queue",
+            Dependency::Database => "database",
+            Dependency::Component => "component",
         };
         let place = self.place;
         let cause = error.to_string();
-        self.health.not_ready(self.part, &cause);
+        self.health.waits_for(self.part, &cause);
         if !may_pass {
             return Err(failure(
                 Kind::Configuration,

@@ -13,11 +13,11 @@ use super::in_order;
 use super::quarantine::{Admitted, Quarantine};
 use super::settle::Settler;
 use super::shadow::Shadow;
-use crate::admin::Metrics;
 use crate::message::Message;
 use crate::output::{Identity, Key, Policy, TableName};
 use crate::queue::{Delivery, Lease};
 use crate::sandbox::Judged;
+use crate::telemetry::Metrics;
 use crate::verdict::{Reason, Verdict};
 
 /// Between two prunings of the ledger.

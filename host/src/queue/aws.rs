@@ -262,7 +262,10 @@ impl SourceCalls for AwsQueue {
         })
     }
 
-    fn hide<'a>(&'a self, entries: &'a [(&'a str, Duration)]) -> Answer<'a, Vec<EntryFailure>> {
+    fn change_visibility<'a>(
+        &'a self,
+        entries: &'a [(&'a str, Duration)],
+    ) -> Answer<'a, Vec<EntryFailure>> {
         Box::pin(async move {
             let mut call = self
                 .calls

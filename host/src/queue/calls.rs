@@ -33,7 +33,10 @@ pub trait SourceCalls: Debug + Send + Sync {
 
     /// Hides up to ten messages for a while from now on, or for no time;
     /// gives the entries that failed.
-    fn hide<'a>(&'a self, entries: &'a [(&'a str, Duration)]) -> Answer<'a, Vec<EntryFailure>>;
+    fn change_visibility<'a>(
+        &'a self,
+        entries: &'a [(&'a str, Duration)],
+    ) -> Answer<'a, Vec<EntryFailure>>;
 
     /// How much is left.
     fn backlog(&self) -> Answer<'_, Backlog>;

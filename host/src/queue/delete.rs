@@ -11,9 +11,9 @@ use tokio::time::{Instant, timeout_at};
 use super::calls::BATCH_ENTRIES_MAX;
 use super::client::Queue;
 use super::error::QueueError;
+use super::event::{Observer, QueueEvent};
 use super::lease::{Lease, Receipt};
 use super::release::Unfinished;
-use super::told::{Listener, Told};
 use crate::backoff::Backoff;
 use crate::shutdown::Shutdown;
 
@@ -71,7 +71,7 @@ pub struct Deleter {
 
 struct Calls {
     queue: Queue,
-    listener: Listener,
+    observer: Observer,
     asked: watch::Receiver<()>,
     /// Failed calls in a row. Locked while trouble is told, so that what was
     /// told last is true.
@@ -80,7 +80,7 @@ struct Calls {
 
 impl Deleter {
     /// A deleter, and where to ask it.
-    pub fn new<P>(queue: Queue, listener: Listener) -> (Self, Deletions<P>) {
+    pub fn new<P>(queue: Queue, observer: Observer) -> (Self, Deletions<P>) {
         let (sender, receipts) = mpsc::unbounded_channel();
         let (asking, asked) = watch::channel(());
         let deletions = Deletions {
@@ -90,7 +90,7 @@ impl Deleter {
         };
         let worker = Arc::new(Calls {
             queue,
-            listener,
+            observer,
             asked,
             failures: Mutex::new(0),
         });
@@ -211,7 +211,7 @@ impl Calls {
             self.tell(answer.as_ref().err());
             let failed = answer.as_ref().map_or(batch.len(), Vec::len);
             if failed > 0 {
-                (self.listener)(Told::DeleteFailed(failed));
+                (self.observer)(QueueEvent::DeleteFailed(failed));
             }
             if let Ok(failures) = answer {
                 for (position, receipt) in std::mem::take(batch).into_iter().enumerate() {
@@ -263,7 +263,7 @@ impl Calls {
 
     fn deleted(&self, receipt: Receipt) {
         let after = receipt.taken.elapsed();
-        (self.listener)(Told::Deleted { after });
+        (self.observer)(QueueEvent::Deleted { after });
         drop(receipt.permit);
     }
 
@@ -273,13 +273,13 @@ impl Calls {
         match error {
             None => {
                 if std::mem::take(&mut *failures) >= FAILURES_TROUBLE {
-                    (self.listener)(Told::Trouble(None));
+                    (self.observer)(QueueEvent::Trouble(None));
                 }
             }
             Some(error) => {
                 *failures = failures.saturating_add(1);
                 if *failures >= FAILURES_TROUBLE {
-                    (self.listener)(Told::Trouble(Some(error)));
+                    (self.observer)(QueueEvent::Trouble(Some(error)));
                 }
             }
         }

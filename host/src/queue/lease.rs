@@ -13,12 +13,12 @@ use rand::Rng;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::budget::Permit;
+use super::change_visibility::{Begin, Change, Changed};
 use super::client::Queue;
 use super::error::QueueError;
-use super::hide::{Begin, Change, Changed};
+use super::event::{Observer, QueueEvent};
 use super::release::Unfinished;
 use super::timing::Timing;
-use super::told::{Listener, Told};
 
 /// The leases of all messages in work.
 #[derive(Clone)]
@@ -29,7 +29,7 @@ pub struct Leases {
 struct Shared {
     table: Mutex<Table>,
     timing: Timing,
-    listener: Listener,
+    observer: Observer,
 }
 
 /// By message id. The hasher is quick, and need not withstand chosen ids: SQS
@@ -71,13 +71,13 @@ struct Due {
 }
 
 impl Leases {
-    /// An empty table, whose extensions and losses are told to a listener.
-    pub fn new(timing: Timing, listener: Listener) -> Self {
+    /// An empty table, whose extensions and losses are told to a observer.
+    pub fn new(timing: Timing, observer: Observer) -> Self {
         Self {
             shared: Arc::new(Shared {
                 table: Mutex::default(),
                 timing,
-                listener,
+                observer,
             }),
         }
     }
@@ -148,14 +148,14 @@ impl Leases {
                 self.extended(&ids[place], &changes[place], asked);
             }
         };
-        queue.hide(&changes, begin, extend).await
+        queue.change_visibility(&changes, begin, extend).await
     }
 
     /// A lease that was over when its extension was asked for stays lost,
     /// whatever the queue says: the message may be with somebody else, and a
     /// handle of before may "succeed" and do nothing.
     fn extended(&self, id: &str, (handle, by): &Change, asked: Instant) {
-        (self.shared.listener)(Told::Extended(1));
+        (self.shared.observer)(QueueEvent::Extended(1));
         if let Some(entry) = self.shared.table().get_mut(id)
             && entry.handle == *handle
             && entry.deadline > asked
@@ -185,7 +185,7 @@ impl Leases {
             }
         }
         if lost > 0 {
-            (self.shared.listener)(Told::Lost(lost));
+            (self.shared.observer)(QueueEvent::Lost(lost));
         }
         // Where not all can be extended, the most urgent are; what is lost
         // already has the least to lose.
@@ -236,7 +236,7 @@ impl Lease {
         self.ended = true;
         drop(table);
         if lost {
-            (self.leases.shared.listener)(Told::Lost(1));
+            (self.leases.shared.observer)(QueueEvent::Lost(1));
         }
         true
     }
@@ -357,12 +357,12 @@ mod tests {
     async fn a_lease_that_runs_out_is_counted_once() {
         let lost = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&lost);
-        let listener: Listener = Arc::new(move |told| {
-            if let Told::Lost(leases) = told {
+        let observer: Observer = Arc::new(move |told| {
+            if let QueueEvent::Lost(leases) = told {
                 counted.fetch_add(leases, Ordering::Relaxed);
             }
         });
-        let leases = Leases::new(timing(), listener);
+        let leases = Leases::new(timing(), observer);
         let now = Instant::now();
         let _lease = leases.take("m", "h".into(), now, permit().await);
         leases.due(now + LEASE / 2);

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+use super::change_visibility::{Begin, Change, Changed};
 use super::client::Queue;
 use super::error::QueueError;
-use super::hide::{Begin, Change, Changed};
 use super::lease::{Lease, Receipt};
 use crate::backoff::Backoff;
 
@@ -70,7 +70,7 @@ impl Queue {
             }
         }
         let tell = |position: usize, changed| outcomes[places[position]] = changed;
-        let answer = self.hide(&changes, Begin::AtOnce, tell).await;
+        let answer = self.change_visibility(&changes, Begin::AtOnce, tell).await;
         Released::new(&outcomes, answer.err())
     }
 
@@ -96,7 +96,7 @@ impl Queue {
                     .map(|place| (handles[*place].clone(), Duration::ZERO))
                     .collect();
                 let tell = |position: usize, changed| outcomes[places[position]] = changed;
-                error = self.hide(&changes, begin, tell).await.err();
+                error = self.change_visibility(&changes, begin, tell).await.err();
                 begin = Begin::Carefully;
             }
         };

@@ -20,8 +20,8 @@ use anyhow::Context;
 use crate::exit::{Ends, Failure, Kind, failure};
 use crate::message::Message;
 use crate::queue::{
-    Budget, Deleter, Deletions, Delivery, Lease, Leases, Listener, QueueError, QueueSettings,
-    RECEIVE_MESSAGES_MAX, Redrive, Return, Returned, Told,
+    Budget, Deleter, Deletions, Delivery, Lease, Leases, Observer, QueueError, QueueEvent,
+    QueueSettings, RECEIVE_MESSAGES_MAX, Redrive, Return, Returned,
 };
 use crate::sandbox::{Conditions, Judge, Sandbox, SandboxThreads};
 use crate::shutdown::{Shutdown, shutdown};
@@ -307,10 +307,10 @@ impl Replaying {
 }
 
 /// Counts what is deleted.
-fn counting(deleted: &Arc<AtomicU64>) -> Listener {
+fn counting(deleted: &Arc<AtomicU64>) -> Observer {
     let deleted = Arc::clone(deleted);
     Arc::new(move |told| {
-        if let Told::Deleted { .. } = told {
+        if let QueueEvent::Deleted { .. } = told {
             deleted.fetch_add(1, Ordering::SeqCst);
         }
     })

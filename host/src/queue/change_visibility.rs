@@ -48,7 +48,7 @@ impl Queue {
     ///
     /// # Errors
     /// The last call failed. What is not told of was perhaps not asked for.
-    pub(super) async fn hide(
+    pub(super) async fn change_visibility(
         &self,
         changes: &[Change],
         begin: Begin,
@@ -74,7 +74,7 @@ impl Queue {
                         .iter()
                         .map(|(handle, hidden)| (handle.as_str(), *hidden))
                         .collect();
-                    let failed = source.hide(&entries).await;
+                    let failed = source.change_visibility(&entries).await;
                     (number * BATCH_ENTRIES_MAX, chunk.len(), asked, failed)
                 });
             }
@@ -138,7 +138,10 @@ mod tests {
             Box::pin(async { Ok(Vec::new()) })
         }
 
-        fn hide<'a>(&'a self, _: &'a [(&'a str, Duration)]) -> Answer<'a, Vec<EntryFailure>> {
+        fn change_visibility<'a>(
+            &'a self,
+            _: &'a [(&'a str, Duration)],
+        ) -> Answer<'a, Vec<EntryFailure>> {
             Box::pin(async {
                 let mut calls = self.calls.lock().expect("sound");
                 *calls += 1;
@@ -165,7 +168,7 @@ mod tests {
         let changes = vec![("handle".to_owned(), Duration::ZERO); 2_000];
         let mut made = 0;
         let _ = queue
-            .hide(&changes, begin, |_, changed| {
+            .change_visibility(&changes, begin, |_, changed| {
                 made += usize::from(matches!(changed, Changed::At(_)));
             })
             .await;

@@ -1,4 +1,4 @@
-//! What the queue's own tasks tell whoever listens: calls, deletions, leases.
+//! What the queue's own tasks report to an observer: calls, deletions, leases.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use super::error::QueueError;
 
 /// One thing that happened.
 #[derive(Debug)]
-pub enum Told<'a> {
+pub enum QueueEvent<'a> {
     /// A call was made.
     Called(Operation),
     /// A message is deleted, so long after it was received.
@@ -34,12 +34,12 @@ pub enum Operation {
     /// Deleting.
     Delete,
     /// Extending, handing back, backing off.
-    Hide,
+    ChangeVisibility,
     /// Sending to the dead-letter queue.
     Send,
     /// Reading attributes.
     Look,
 }
 
-/// Whoever listens.
-pub type Listener = Arc<dyn Fn(Told<'_>) + Send + Sync>;
+/// Who is told of them.
+pub type Observer = Arc<dyn Fn(QueueEvent<'_>) + Send + Sync>;

@@ -10,26 +10,26 @@ use super::calls::{
 };
 use super::client::Queue;
 use super::dead_letter::DeadLetterQueue;
-use super::told::{Listener, Operation, Told};
+use super::event::{Observer, Operation, QueueEvent};
 
-struct Listened<C: ?Sized> {
+struct Observed<C: ?Sized> {
     calls: Arc<C>,
-    listener: Listener,
+    observer: Observer,
 }
 
-impl<C: ?Sized> fmt::Debug for Listened<C> {
+impl<C: ?Sized> fmt::Debug for Observed<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Listened")
+        f.write_str("Observed")
     }
 }
 
-impl<C: ?Sized> Listened<C> {
+impl<C: ?Sized> Observed<C> {
     fn tell(&self, operation: Operation) {
-        (self.listener)(Told::Called(operation));
+        (self.observer)(QueueEvent::Called(operation));
     }
 }
 
-impl SourceCalls for Listened<dyn SourceCalls> {
+impl SourceCalls for Observed<dyn SourceCalls> {
     fn receive<'a>(&'a self, poll: Poll, attempt: &'a str) -> Answer<'a, Received> {
         self.tell(Operation::Receive);
         self.calls.receive(poll, attempt)
@@ -40,9 +40,12 @@ impl SourceCalls for Listened<dyn SourceCalls> {
         self.calls.delete(handles)
     }
 
-    fn hide<'a>(&'a self, entries: &'a [(&'a str, Duration)]) -> Answer<'a, Vec<EntryFailure>> {
-        self.tell(Operation::Hide);
-        self.calls.hide(entries)
+    fn change_visibility<'a>(
+        &'a self,
+        entries: &'a [(&'a str, Duration)],
+    ) -> Answer<'a, Vec<EntryFailure>> {
+        self.tell(Operation::ChangeVisibility);
+        self.calls.change_visibility(entries)
     }
 
     fn backlog(&self) -> Answer<'_, Backlog> {
@@ -51,7 +54,7 @@ impl SourceCalls for Listened<dyn SourceCalls> {
     }
 }
 
-impl DeadLetterCalls for Listened<dyn DeadLetterCalls> {
+impl DeadLetterCalls for Observed<dyn DeadLetterCalls> {
     fn send<'a>(&'a self, messages: &'a [OutgoingMessage<'a>]) -> Answer<'a, Vec<EntryFailure>> {
         self.tell(Operation::Send);
         self.calls.send(messages)
@@ -59,24 +62,24 @@ impl DeadLetterCalls for Listened<dyn DeadLetterCalls> {
 }
 
 impl Queue {
-    /// The same queue, whose calls are told to a listener.
+    /// The same queue, whose calls are told to a observer.
     #[must_use]
-    pub fn listened(self, listener: Listener) -> Self {
+    pub fn observed(self, observer: Observer) -> Self {
         let calls = self.calls;
         Self {
-            calls: Arc::new(Listened { calls, listener }),
+            calls: Arc::new(Observed { calls, observer }),
             ..self
         }
     }
 }
 
 impl DeadLetterQueue {
-    /// The same queue, whose calls are told to a listener.
+    /// The same queue, whose calls are told to a observer.
     #[must_use]
-    pub fn listened(self, listener: Listener) -> Self {
+    pub fn observed(self, observer: Observer) -> Self {
         let calls = self.calls;
         Self {
-            calls: Arc::new(Listened { calls, listener }),
+            calls: Arc::new(Observed { calls, observer }),
             ..self
         }
     }

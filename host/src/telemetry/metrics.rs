@@ -18,8 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use prometheus_client::encoding::{
-    EncodeGaugeValue, EncodeLabelSet, EncodeLabelValue, EncodeMetric, LabelValueEncoder,
-    MetricEncoder, text,
+    EncodeGaugeValue, EncodeLabelSet, EncodeMetric, MetricEncoder, text,
 };
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::{Atomic, Counter};
@@ -28,10 +27,11 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 
+use super::labels::{Dependency, Operation, Replacement, ShadowResult, Stage};
 use crate::verdict::Reason;
 
 /// The format of [`Metrics::text`]: the one that every scraper reads.
-pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// SQLSTATEs that get a series of their own: a trigger may raise any code, and
 /// even make it up out of a row.
@@ -74,160 +74,6 @@ const RECEIVE_TO_DELETE_SECS: [f64; 12] = [
     0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0, 3_600.0, 43_200.0,
 ];
 
-/// Why the pipeline is held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Cause {
-    /// The database is away, or refuses every record.
-    Database,
-    /// The source queue is away.
-    Queue,
-    /// The dead-letter queue is away.
-    DeadLetterQueue,
-    /// The component cannot run.
-    Component,
-}
-
-impl Cause {
-    const ALL: [Self; 4] = [
-        Self::Database,
-        Self::Queue,
-        Self::DeadLetterQueue,
-        Self::Component,
-    ];
-
-    fn label(self) -> &'static str {
-        match self {
-            Self::Database => "database",
-            Self::Queue => "queue",
-            Self::DeadLetterQueue => "dead_letter_queue",
-            Self::Component => "component",
-        }
-    }
-}
-
-/// What is tried again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Stage {
-    /// A receive.
-    Receive,
-    /// A statement.
-    Commit,
-    /// A deletion.
-    Delete,
-    /// A copy to the dead-letter queue.
-    DeadLetter,
-    /// The extension of leases.
-    Extend,
-}
-
-impl Stage {
-    const ALL: [Self; 5] = [
-        Self::Receive,
-        Self::Commit,
-        Self::Delete,
-        Self::DeadLetter,
-        Self::Extend,
-    ];
-
-    fn label(self) -> &'static str {
-        match self {
-            Self::Receive => "receive",
-            Self::Commit => "commit",
-            Self::Delete => "delete",
-            Self::DeadLetter => "dead_letter",
-            Self::Extend => "extend",
-        }
-    }
-}
-
-/// A call to SQS, which is what SQS is paid for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Operation {
-    /// ReceiveMessage.
-    ReceiveMessage,
-    /// DeleteMessageBatch.
-    DeleteMessageBatch,
-    /// ChangeMessageVisibilityBatch.
-    ChangeMessageVisibilityBatch,
-    /// SendMessageBatch, to the dead-letter queue.
-    SendMessageBatch,
-    /// GetQueueAttributes.
-    GetQueueAttributes,
-}
-
-impl Operation {
-    const ALL: [Self; 5] = [
-        Self::ReceiveMessage,
-        Self::DeleteMessageBatch,
-        Self::ChangeMessageVisibilityBatch,
-        Self::SendMessageBatch,
-        Self::GetQueueAttributes,
-    ];
-
-    fn label(self) -> &'static str {
-        match self {
-            Self::ReceiveMessage => "receive_message",
-            Self::DeleteMessageBatch => "delete_message_batch",
-            Self::ChangeMessageVisibilityBatch => "change_message_visibility_batch",
-            Self::SendMessageBatch => "send_message_batch",
-            Self::GetQueueAttributes => "get_queue_attributes",
-        }
-    }
-}
-
-/// What became of the wish for another component.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Replacement {
-    /// It took over.
-    Done,
-    /// It was refused, and the running one stays.
-    Refused,
-}
-
-impl Replacement {
-    const ALL: [Self; 2] = [Self::Done, Self::Refused];
-
-    fn label(self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::Refused => "refused",
-        }
-    }
-}
-
-/// What a shadow made of a message, beside the running component.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ShadowResult {
-    /// The same.
-    Same,
-    /// Something else.
-    Different,
-    /// Nothing: there was no room for it.
-    LeftOut,
-}
-
-impl ShadowResult {
-    fn label(self) -> &'static str {
-        match self {
-            Self::Same => "same",
-            Self::Different => "different",
-            Self::LeftOut => "left_out",
-        }
-    }
-}
-
-macro_rules! label_values {
-    ($($closed_set:ty),+) => {$(
-        impl EncodeLabelValue for $closed_set {
-            fn encode(&self, encoder: &mut LabelValueEncoder) -> fmt::Result {
-                EncodeLabelValue::encode(&self.label(), encoder)
-            }
-        }
-    )+};
-}
-
-label_values!(Cause, Stage, Operation, Replacement, ShadowResult);
-
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByFate {
     fate: &'static str,
@@ -242,7 +88,7 @@ struct ByStage {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByCause {
-    cause: Cause,
+    cause: Dependency,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -276,6 +122,13 @@ struct ByComponent {
 #[derive(Clone)]
 pub struct Metrics(Arc<Series>);
 
+/// What holds the host.
+#[derive(Default)]
+struct Holding {
+    dependencies: BTreeSet<Dependency>,
+    counted_until: Option<Instant>,
+}
+
 /// How many messages are in work at this moment.
 type InFlight = Box<dyn Fn() -> usize + Send + Sync>;
 
@@ -291,8 +144,8 @@ struct Series {
     retries: Family<ByStage, Total>,
     held: Gauge,
     held_seconds: Family<ByCause, Total<f64>>,
-    /// What is held now, and the moment up to which its seconds are counted.
-    holding: Mutex<Option<(Cause, Instant)>>,
+    /// What holds the host now, and the moment up to which it is counted.
+    holding: Mutex<Holding>,
     delete_failures: Total,
     leases_lost: Total,
     lease_extensions: Total,
@@ -396,27 +249,11 @@ impl Metrics {
         self.0.retries.get_or_create(&ByStage { stage }).add(1);
     }
 
-    /// The pipeline is held, or held by another cause than before. Saying so
-    /// again changes nothing.
-    pub fn held(&self, cause: Cause) {
-        self.held_at(cause, Instant::now());
-    }
-
-    fn held_at(&self, cause: Cause, now: Instant) {
+    /// These dependencies hold the host from now on; with none it goes on.
+    pub(super) fn held(&self, dependencies: BTreeSet<Dependency>, now: Instant) {
         let mut holding = self.0.count_held(now);
-        *holding = Some((cause, now));
-        self.0.held.set(1);
-    }
-
-    /// The pipeline goes on.
-    pub fn resumed(&self) {
-        self.resumed_at(Instant::now());
-    }
-
-    fn resumed_at(&self, now: Instant) {
-        let mut holding = self.0.count_held(now);
-        *holding = None;
-        self.0.held.set(0);
+        self.0.held.set(i64::from(!dependencies.is_empty()));
+        holding.dependencies = dependencies;
     }
 
     /// A message is deleted.
@@ -649,7 +486,7 @@ impl Series {
         for stage in Stage::ALL {
             drop(self.retries.get_or_create(&ByStage { stage }));
         }
-        for cause in Cause::ALL {
+        for cause in Dependency::ALL {
             drop(self.held_seconds.get_or_create(&ByCause { cause }));
         }
         for operation in Operation::ALL {
@@ -664,15 +501,18 @@ impl Series {
         }
     }
 
-    /// Counts what is held now up to this moment.
-    fn count_held(&self, now: Instant) -> MutexGuard<'_, Option<(Cause, Instant)>> {
+    /// Counts each dependency that holds the host up to this moment.
+    fn count_held(&self, now: Instant) -> MutexGuard<'_, Holding> {
         let mut holding = self.holding.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((cause, since)) = holding.as_mut() {
-            let seconds = now.saturating_duration_since(*since).as_secs_f64();
-            let by_cause = ByCause { cause: *cause };
-            self.held_seconds.get_or_create(&by_cause).0.inc_by(seconds);
-            *since = now.max(*since);
+        let until = now.max(holding.counted_until.unwrap_or(now));
+        if let Some(since) = holding.counted_until {
+            let seconds = until.saturating_duration_since(since).as_secs_f64();
+            for cause in &holding.dependencies {
+                let by_cause = ByCause { cause: *cause };
+                self.held_seconds.get_or_create(&by_cause).0.inc_by(seconds);
+            }
         }
+        holding.counted_until = Some(until);
         holding
     }
 
@@ -774,7 +614,7 @@ mod tests {
         metrics.rejected(&Reason::Malformed);
         metrics.rejected(&Reason::Database("22001".into()));
         metrics.retried(Stage::Commit);
-        metrics.held(Cause::Database);
+        metrics.held([Dependency::Database].into(), Instant::now());
         metrics.deleted(Duration::from_millis(150));
         metrics.delete_failed(2);
         metrics.leases_extended(10);
@@ -939,23 +779,35 @@ mod tests {
         let (metrics, begun) = (Metrics::default(), Instant::now());
         let after = |seconds| begun + Duration::from_secs(seconds);
         assert_eq!(held_seconds(&metrics, begun), (0.0, 0.0));
-        metrics.held_at(Cause::Database, begun);
+        metrics.held([Dependency::Database].into(), begun);
         assert_eq!(held_seconds(&metrics, after(3_600)), (3_600.0, 0.0));
         assert_eq!(value(&metrics, "etl_host_held"), 1.0);
-        metrics.held_at(Cause::Database, after(5_000));
+        metrics.held([Dependency::Database].into(), after(5_000));
         assert_eq!(held_seconds(&metrics, after(7_200)), (7_200.0, 0.0));
-        metrics.resumed_at(after(7_300));
+        metrics.held(BTreeSet::new(), after(7_300));
         assert_eq!(held_seconds(&metrics, after(9_000)), (7_300.0, 0.0));
         assert_eq!(value(&metrics, "etl_host_held"), 0.0);
+    }
+
+    #[test]
+    fn two_causes_at_a_time_count_for_each() {
+        let (metrics, begun) = (Metrics::default(), Instant::now());
+        let after = |seconds| begun + Duration::from_secs(seconds);
+        metrics.held([Dependency::Database].into(), begun);
+        let both = [Dependency::Database, Dependency::DeadLetterQueue];
+        metrics.held(both.into(), after(10));
+        metrics.held([Dependency::Database].into(), after(30));
+        metrics.held(BTreeSet::new(), after(40));
+        assert_eq!(held_seconds(&metrics, after(90)), (40.0, 20.0));
     }
 
     #[test]
     fn a_hold_that_changes_its_cause_counts_for_each() {
         let (metrics, begun) = (Metrics::default(), Instant::now());
         let after = |seconds| begun + Duration::from_secs(seconds);
-        metrics.held_at(Cause::Database, begun);
-        metrics.held_at(Cause::DeadLetterQueue, after(10));
-        metrics.resumed_at(after(40));
+        metrics.held([Dependency::Database].into(), begun);
+        metrics.held([Dependency::DeadLetterQueue].into(), after(10));
+        metrics.held(BTreeSet::new(), after(40));
         assert_eq!(held_seconds(&metrics, after(90)), (10.0, 30.0));
     }
 

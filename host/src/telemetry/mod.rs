@@ -3,13 +3,23 @@
 //!
 //! One call tells all three, so that they cannot disagree.
 
+mod causes;
+mod health;
+mod labels;
+mod metrics;
+mod teller;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::admin::{Cause, Health, Metrics, Operation, Part, Poller, Stage};
-use crate::queue::Told;
+use crate::queue::QueueEvent;
 use crate::summary::Counts;
 use crate::verdict::Reason;
+
+pub use causes::{Cause, Holder, Receiving, StandingCauses};
+pub use health::{Health, Pause, Poller, Report};
+pub use labels::{Dependency, Operation, Replacement, ShadowResult, Stage};
+pub use metrics::{CONTENT_TYPE, Metrics};
 
 /// Where the pipeline tells of itself. Clones tell the same.
 #[derive(Clone)]
@@ -20,15 +30,20 @@ pub struct Telemetry {
     pub metrics: Metrics,
     /// What an orchestrator asks.
     pub health: Health,
+    /// What keeps the host from being ready.
+    pub causes: StandingCauses,
 }
 
 impl Telemetry {
     /// Telemetry of a pipeline whose receives take at most `receive_max`.
     pub fn new(receive_max: Duration) -> Self {
+        let metrics = Metrics::default();
+        let causes = StandingCauses::new(metrics.clone());
         Self {
             counts: Arc::default(),
-            metrics: Metrics::default(),
-            health: Health::new(receive_max),
+            metrics,
+            health: Health::new(receive_max, causes.clone()),
+            causes,
         }
     }
 
@@ -47,12 +62,13 @@ impl Telemetry {
     pub(crate) fn receive_failed(&self, cause: &str) {
         self.metrics.receive_failed();
         self.metrics.retried(Stage::Receive);
-        self.health.not_ready(Part::Queue, cause);
+        let cause = Cause::new(Dependency::Queue, &cause).with_receiving(Receiving::GoesOn);
+        self.causes.enter(Holder::Receiver, cause);
     }
 
     /// Receiving works again.
     pub(crate) fn receive_recovered(&self) {
-        self.health.ready(Part::Queue);
+        self.causes.leave(Holder::Receiver);
     }
 
     /// A message's rows are committed.
@@ -79,46 +95,26 @@ impl Telemetry {
         self.metrics.rejected(reason);
     }
 
-    /// Nothing goes on until the cause is mended.
-    pub(crate) fn held(&self, cause: Cause, words: &str) {
-        self.metrics.held(cause);
-        self.health.not_ready(part(cause), words);
-    }
-
-    /// Everything goes on.
-    pub(crate) fn resumed(&self) {
-        self.metrics.resumed();
-        for part in [Part::Database, Part::Queue, Part::Component] {
-            self.health.ready(part);
-        }
-    }
-
     /// What the queue's own tasks tell.
-    pub(crate) fn told(&self, told: &Told<'_>) {
+    pub(crate) fn told(&self, told: &QueueEvent<'_>) {
         match told {
-            Told::Deleted { after } => self.metrics.deleted(*after),
-            Told::DeleteFailed(messages) => {
+            QueueEvent::Deleted { after } => self.metrics.deleted(*after),
+            QueueEvent::DeleteFailed(messages) => {
                 self.metrics.delete_failed(*messages);
                 self.metrics.retried(Stage::Delete);
             }
-            Told::Extended(leases) => self.metrics.leases_extended(*leases),
-            Told::Lost(leases) => self.metrics.leases_lost(*leases),
-            Told::Called(operation) => self.metrics.called(match operation {
+            QueueEvent::Extended(leases) => self.metrics.leases_extended(*leases),
+            QueueEvent::Lost(leases) => self.metrics.leases_lost(*leases),
+            QueueEvent::Called(operation) => self.metrics.called(match operation {
                 crate::queue::Operation::Receive => Operation::ReceiveMessage,
                 crate::queue::Operation::Delete => Operation::DeleteMessageBatch,
-                crate::queue::Operation::Hide => Operation::ChangeMessageVisibilityBatch,
+                crate::queue::Operation::ChangeVisibility => {
+                    Operation::ChangeMessageVisibilityBatch
+                }
                 crate::queue::Operation::Send => Operation::SendMessageBatch,
                 crate::queue::Operation::Look => Operation::GetQueueAttributes,
             }),
-            Told::Trouble(_) => {}
+            QueueEvent::Trouble(_) => {}
         }
-    }
-}
-
-fn part(cause: Cause) -> Part {
-    match cause {
-        Cause::Database => Part::Database,
-        Cause::Queue | Cause::DeadLetterQueue => Part::Queue,
-        Cause::Component => Part::Component,
     }
 }

@@ -31,7 +31,7 @@ const QUICKEST_SECS: u64 = 10;
 
 /// The receives that are open. Clones share them.
 #[derive(Clone)]
-pub(super) struct Polls {
+pub(super) struct ReceiveConcurrency {
     shared: Arc<Shared>,
 }
 
@@ -57,7 +57,7 @@ struct Quickest {
 }
 
 /// Leave to receive, until it is dropped.
-pub(super) struct OpenPoll {
+pub(super) struct ReceivePermit {
     shared: Arc<Shared>,
 }
 
@@ -68,7 +68,7 @@ enum Pace {
     Slow,
 }
 
-impl Polls {
+impl ReceiveConcurrency {
     /// At most `max` receives at a time, fewer where `enough` messages wait.
     pub(super) fn new(max: usize, enough: usize) -> Self {
         let state = State {
@@ -87,7 +87,7 @@ impl Polls {
     }
 
     /// Waits until one more is wanted.
-    pub(super) async fn open(&self) -> OpenPoll {
+    pub(super) async fn open(&self) -> ReceivePermit {
         loop {
             let changed = self.shared.changed.notified();
             if let Some(poll) = self.try_open() {
@@ -97,19 +97,19 @@ impl Polls {
         }
     }
 
-    fn try_open(&self) -> Option<OpenPoll> {
+    fn try_open(&self) -> Option<ReceivePermit> {
         let mut state = self.shared.lock();
         if state.open >= state.limit {
             return None;
         }
         state.open += 1;
-        Some(OpenPoll {
+        Some(ReceivePermit {
             shared: Arc::clone(&self.shared),
         })
     }
 }
 
-impl OpenPoll {
+impl ReceivePermit {
     /// It has brought so many messages in this time, and so many wait for a
     /// worker now.
     pub(super) fn brought(&self, messages: usize, took: Duration, waiting: usize) {
@@ -160,7 +160,7 @@ impl Quickest {
     }
 }
 
-impl Drop for OpenPoll {
+impl Drop for ReceivePermit {
     fn drop(&mut self) {
         self.shared.lock().open -= 1;
         self.shared.changed.notify_one();
@@ -188,16 +188,21 @@ mod tests {
     const ENOUGH: usize = 500;
     const MS: Duration = Duration::from_millis(1);
 
-    fn open_all(polls: &Polls) -> Vec<OpenPoll> {
+    fn open_all(polls: &ReceiveConcurrency) -> Vec<ReceivePermit> {
         std::iter::from_fn(|| polls.try_open()).collect()
     }
 
     /// All open receives come back, each with so many; how many follow them.
-    fn round(polls: &Polls, messages: usize, waiting: usize) -> usize {
+    fn round(polls: &ReceiveConcurrency, messages: usize, waiting: usize) -> usize {
         slow_round(polls, messages, MS, waiting)
     }
 
-    fn slow_round(polls: &Polls, messages: usize, took: Duration, waiting: usize) -> usize {
+    fn slow_round(
+        polls: &ReceiveConcurrency,
+        messages: usize,
+        took: Duration,
+        waiting: usize,
+    ) -> usize {
         let open = open_all(polls);
         for poll in open {
             poll.brought(messages, took, waiting);
@@ -207,14 +212,14 @@ mod tests {
 
     #[tokio::test]
     async fn full_receives_double_with_each_round_trip_up_to_the_most() {
-        let polls = Polls::new(50, ENOUGH);
+        let polls = ReceiveConcurrency::new(50, ENOUGH);
         let rounds: Vec<usize> = (0..6).map(|_| round(&polls, 10, 0)).collect();
         assert_eq!(rounds, [4, 8, 16, 32, 50, 50]);
     }
 
     #[tokio::test]
     async fn they_do_not_grow_where_the_workers_have_enough_and_shrink_where_they_have_too_much() {
-        let polls = Polls::new(50, ENOUGH);
+        let polls = ReceiveConcurrency::new(50, ENOUGH);
         round(&polls, 10, 0);
         assert_eq!(round(&polls, 10, ENOUGH), 4);
         assert_eq!(round(&polls, 10, 2 * ENOUGH + 1), 2);
@@ -222,7 +227,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_idle_or_failing_queue_is_polled_by_two() {
-        let polls = Polls::new(50, ENOUGH);
+        let polls = ReceiveConcurrency::new(50, ENOUGH);
         while round(&polls, 10, 0) < 50 {}
         assert_eq!(round(&polls, 0, 0), 2);
         while round(&polls, 10, 0) < 50 {}
@@ -230,12 +235,12 @@ mod tests {
             poll.failed();
         }
         assert_eq!(open_all(&polls).len(), 2);
-        assert_eq!(open_all(&Polls::new(1, ENOUGH)).len(), 1);
+        assert_eq!(open_all(&ReceiveConcurrency::new(1, ENOUGH)).len(), 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn they_do_not_grow_once_they_wait_for_something_else_than_the_queue() {
-        let polls = Polls::new(50, ENOUGH);
+        let polls = ReceiveConcurrency::new(50, ENOUGH);
         assert_eq!(slow_round(&polls, 10, 20 * MS, 0), 4);
         assert_eq!(slow_round(&polls, 10, 42 * MS, 0), 8);
         assert_eq!(slow_round(&polls, 10, 43 * MS, 0), 8);
@@ -250,7 +255,7 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_waits_is_let_in_once_there_is_room() {
-        let polls = Polls::new(3, ENOUGH);
+        let polls = ReceiveConcurrency::new(3, ENOUGH);
         let (first, _second) = (polls.open().await, polls.open().await);
         let waiting = tokio::spawn({
             let polls = polls.clone();

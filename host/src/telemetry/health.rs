@@ -10,37 +10,24 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::causes::{Cause, Holder, Receiving, Standing, StandingCauses};
+use super::labels::Dependency;
+
 /// Receives in a row that may come to nothing: more than the SDK's own three
 /// tries of one call, so that a single lost answer is no death.
 const SILENT_RECEIVES_MAX: u32 = 4;
 /// The least time of silence that counts as death, in seconds: short polls
 /// must not make a slow minute of the queue a reason to be restarted.
 const SILENCE_SECS_MIN: u64 = 60;
-/// The longest reason that is shown, in characters.
-const REASON_CHARS_MAX: usize = 300;
+/// Causes that are shown on one line.
+const CAUSES_SHOWN_MAX: usize = 8;
 
-/// A part that the pipeline cannot do without.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Part {
-    /// The source queue, and the dead-letter queue where one is needed.
-    Queue,
-    /// The database with its ledger and its table.
-    Database,
-    /// The transform component.
-    Component,
-}
-
-impl Part {
-    const ALL: [Self; 3] = [Self::Queue, Self::Database, Self::Component];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Queue => "queue",
-            Self::Database => "database",
-            Self::Component => "component",
-        }
-    }
-}
+/// The lines of a readiness report, and what each is about.
+const LINES: [(&str, &[Dependency]); 3] = [
+    ("queue", &[Dependency::Queue, Dependency::DeadLetterQueue]),
+    ("database", &[Dependency::Database]),
+    ("component", &[Dependency::Component]),
+];
 
 /// Why a poller does not receive, although it lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,15 +68,13 @@ pub struct Report {
 pub struct Health {
     silence_max: Duration,
     state: Arc<Mutex<State>>,
+    causes: StandingCauses,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
     pollers: BTreeMap<u64, Clock>,
     next_poller: u64,
-    /// The parts that are not ready, and why.
-    unready: BTreeMap<Part, String>,
-    stopping: bool,
 }
 
 /// What a poller has been doing since its last completed receive.
@@ -101,22 +86,17 @@ struct Clock {
 }
 
 impl Health {
-    /// Health before anything has started: alive, and no part ready.
+    /// The health of a host whose readiness these causes decide.
     ///
     /// `receive_max` is the longest that one try of a receive may take, its
     /// poll and its time-out together; a poller is dead after four of them, but
     /// not before a minute.
-    pub fn new(receive_max: Duration) -> Self {
-        let starting = |part| (part, "starting".to_owned());
+    pub fn new(receive_max: Duration, causes: StandingCauses) -> Self {
         Self {
             silence_max: (receive_max * SILENT_RECEIVES_MAX)
                 .max(Duration::from_secs(SILENCE_SECS_MIN)),
-            state: Arc::new(Mutex::new(State {
-                pollers: BTreeMap::new(),
-                next_poller: 0,
-                unready: Part::ALL.map(starting).into(),
-                stopping: false,
-            })),
+            state: Arc::default(),
+            causes,
         }
     }
 
@@ -138,22 +118,22 @@ impl Health {
         }
     }
 
-    /// A part works.
-    pub fn ready(&self, part: Part) {
-        self.lock().unready.remove(&part);
+    /// The start has found a dependency.
+    pub fn started(&self, dependency: Dependency) {
+        self.causes.leave(Holder::Start(dependency));
     }
 
-    /// A part does not work. `reason` is made of codes and causes, as in the
-    /// log; never of what a message or a row holds.
-    pub fn not_ready(&self, part: Part, reason: &str) {
-        let reason = one_line(reason);
-        self.lock().unready.insert(part, reason);
+    /// The start waits for a dependency. `words` are codes and causes, as in
+    /// the log; never of what a message or a row holds.
+    pub fn waits_for(&self, dependency: Dependency, words: &str) {
+        let cause = Cause::new(dependency, &words).with_receiving(Receiving::GoesOn);
+        self.causes.enter(Holder::Start(dependency), cause);
     }
 
     /// A stop is asked for: from now on the host is not ready, and as alive as
     /// it was, so that nobody kills it while it drains.
     pub fn stopping(&self) {
-        self.lock().stopping = true;
+        self.causes.stopping();
     }
 
     /// Whether every poller lives.
@@ -182,22 +162,30 @@ impl Health {
     }
 
     fn readiness_at(&self, now: Instant) -> Report {
-        let state = self.lock();
-        let silence = self.silence(&state, now);
-        let well = state.unready.is_empty() && silence.is_none() && !state.stopping;
-        let mut text = match (well, state.stopping) {
+        let silence = self.silence(&self.lock(), now);
+        let Standing { stopping, words } = self.causes.standing();
+        let well = words.is_empty() && silence.is_none() && !stopping;
+        let mut text = match (well, stopping) {
             (true, _) => "ready\n".to_owned(),
             (false, true) => "not ready: stopping\n".to_owned(),
             (false, false) => "not ready\n".to_owned(),
         };
-        for part in Part::ALL {
+        for (line, dependencies) in LINES {
+            let mut reasons: Vec<&str> = Vec::new();
+            for (dependency, words) in &words {
+                if dependencies.contains(dependency) && !reasons.contains(&words.as_str()) {
+                    reasons.push(words);
+                }
+            }
             // A dead poller is the queue's fault until someone finds out more.
-            let silence = silence.as_ref().filter(|_| part == Part::Queue);
-            let line = match state.unready.get(&part).or(silence) {
-                Some(reason) => format!("{}: not ready: {reason}\n", part.name()),
-                None => format!("{}: ready\n", part.name()),
-            };
-            text.push_str(&line);
+            if reasons.is_empty() && dependencies.contains(&Dependency::Queue) {
+                reasons.extend(silence.as_deref());
+            }
+            reasons.truncate(CAUSES_SHOWN_MAX);
+            text.push_str(&match reasons.is_empty() {
+                true => format!("{line}: ready\n"),
+                false => format!("{line}: not ready: {}\n", reasons.join("; ")),
+            });
         }
         Report { well, text }
     }
@@ -298,32 +286,24 @@ impl Drop for Poller {
     }
 }
 
-/// A reason stays on its line, and has an end.
-fn one_line(reason: &str) -> String {
-    let plain = |character: char| match character.is_control() {
-        true => ' ',
-        false => character,
-    };
-    reason
-        .chars()
-        .map(plain)
-        .take(REASON_CHARS_MAX)
-        .collect::<String>()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::Metrics;
 
     const RECEIVE: Duration = Duration::from_secs(30);
     /// Four receives of 30 s.
     const BOUND: Duration = Duration::from_secs(120);
     const SECOND: Duration = Duration::from_secs(1);
 
+    fn starting() -> Health {
+        Health::new(RECEIVE, StandingCauses::new(Metrics::default()))
+    }
+
     fn all_ready() -> Health {
-        let health = Health::new(RECEIVE);
-        for part in Part::ALL {
-            health.ready(part);
+        let health = starting();
+        for dependency in Dependency::STARTED {
+            health.started(dependency);
         }
         health
     }
@@ -395,7 +375,7 @@ mod tests {
         let poller = health.poller();
         let start = Instant::now();
         poller.pausing_at(Pause::Held, start);
-        health.not_ready(Part::Database, "SQLSTATE 57P03");
+        health.waits_for(Dependency::Database, "SQLSTATE 57P03");
         let much_later = start + 100 * BOUND;
         let alive = health.liveness_at(much_later);
         assert!(alive.well);
@@ -407,7 +387,7 @@ mod tests {
             "not ready\nqueue: ready\ndatabase: not ready: SQLSTATE 57P03\ncomponent: ready\n"
         );
         poller.resumed_at(much_later);
-        health.ready(Part::Database);
+        health.started(Dependency::Database);
         assert!(health.readiness_at(much_later).well);
         assert!(!health.liveness_at(much_later + BOUND + SECOND).well);
     }
@@ -447,7 +427,7 @@ mod tests {
 
     #[test]
     fn short_polls_leave_a_minute() {
-        let health = Health::new(SECOND);
+        let health = Health::new(SECOND, StandingCauses::new(Metrics::default()));
         let _poller = health.poller();
         let start = Instant::now();
         assert!(health.liveness_at(start + 59 * SECOND).well);
@@ -456,7 +436,7 @@ mod tests {
 
     #[test]
     fn a_start_is_alive_and_not_ready() {
-        let health = Health::new(RECEIVE);
+        let health = starting();
         assert!(health.liveness_at(Instant::now() + 100 * BOUND).well);
         assert_eq!(
             health.readiness().text,
@@ -481,15 +461,5 @@ mod tests {
                 .text
                 .starts_with("not ready: stopping\nqueue: ready\n")
         );
-    }
-
-    #[test]
-    fn a_reason_stays_on_its_line_and_has_an_end() {
-        let health = all_ready();
-        let long = format!("refused\r\nqueue: ready {}", "é".repeat(10_000));
-        health.not_ready(Part::Queue, &long);
-        let text = health.readiness().text;
-        assert_eq!(text.lines().count(), 4);
-        assert!(text.chars().count() < REASON_CHARS_MAX + 100);
     }
 }
