@@ -35,5 +35,6 @@ mod backoff;
 mod demo;
 mod event;
 mod exit;
+mod foreign;
 mod hex;
 mod telemetry;
