@@ -16,13 +16,13 @@
 //! | 13 somebody else has its messages by then | `a_host_that_stood_still_…` in `pipeline/simulation.rs`, too |
 //! | I6 extensions that are refused | `lease::a_queue_that_refuses_extensions_is_asked_seldom` |
 //! | 27 no such queue, at start-up | `services::a_queue_that_does_not_exist_is_a_configuration_fault` |
-//! | whose answers are not plain: the SDK makes the call | `express` |
+//! | whose answers are not plain: the SDK makes the call | `direct` |
 //! | 26 clock skew, 29 name, connect and TLS, at start-up | `endpoint`, and TLS with the host running |
 
 mod crash;
 mod delete;
+mod direct;
 mod endpoint;
-mod express;
 mod lease;
 mod receive;
 mod scene;

@@ -9,6 +9,7 @@ use tokio_postgres::error::SqlState;
 
 use super::connect::misconfiguration;
 use super::key::TableName;
+use crate::foreign::foreign_words;
 
 /// The longest name of a server's that is shown, in characters: PostgreSQL cuts
 /// identifiers at 63 bytes, a server that lies cuts nothing.
@@ -112,14 +113,14 @@ impl DatabaseError {
 
     fn no_answer(words: String) -> Self {
         Self {
-            cause: Cause::NoAnswer(words),
+            cause: Cause::NoAnswer(foreign_words(&words)),
         }
     }
 
     fn new(error: &tokio_postgres::Error, with_words: bool) -> Self {
         if let Some(words) = misconfiguration(error) {
             return Self {
-                cause: Cause::Misconfigured(words),
+                cause: Cause::Misconfigured(foreign_words(&words)),
             };
         }
         let Some(answer) = error.as_db_error() else {
@@ -142,7 +143,7 @@ impl DatabaseError {
                 rows_dropped: !with_words
                     && answer.code().code() == CARDINALITY_VIOLATION
                     && answer.where_().is_none(),
-                words: with_words.then(|| answer.message().to_owned()),
+                words: with_words.then(|| foreign_words(answer.message())),
             },
         }
     }

@@ -1,5 +1,5 @@
 //! The calls to SQS, made with the AWS SDK; receives and deletes first by the
-//! express, as long as all is well.
+//! direct calls, as long as all is well.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -23,9 +23,9 @@ use super::calls::{
     Answer, BATCH_ENTRIES_MAX, DeadLetterCalls, EntryFailure, OutgoingMessage, Poll, Received,
     SourceCalls,
 };
-use super::contact::Contact;
+use super::direct::{Direct, Tried};
 use super::error::QueueError;
-use super::express::{Express, Tried};
+use super::sdk_runtime::SdkRuntime;
 use super::timing::Timing;
 use crate::message::{Attribute, AttributeValue};
 
@@ -45,10 +45,10 @@ pub(super) struct AwsQueue {
     /// For all other calls.
     calls: Client,
     /// For receives and deletes, as long as all is well.
-    express: Express,
+    direct: Direct,
     receive_max: Duration,
     call_max: Duration,
-    contact: Contact,
+    runtime: SdkRuntime,
     url: String,
 }
 
@@ -80,22 +80,22 @@ impl AwsQueue {
                 "no region is configured: set AWS_REGION, or name a profile that has one".into(),
             ));
         }
-        let contact = Contact::default();
+        let runtime = SdkRuntime::default();
         let first_max = Duration::from_secs(FIRST_CALL_SECS_MAX);
-        let first = client(&config, &contact, first_max);
+        let first = client(&config, &runtime, first_max);
         let region = config.region().map(ToString::to_string);
-        let express = Express::new(
-            contact.clone(),
+        let direct = Direct::new(
+            runtime.clone(),
             region.unwrap_or_default(),
             connect_max(first_max),
         );
         Ok(Self {
             polls: first.clone(),
             calls: first,
-            express,
+            direct,
             receive_max: first_max,
             call_max: first_max,
-            contact,
+            runtime,
             config,
             url: url.to_owned(),
         })
@@ -104,8 +104,8 @@ impl AwsQueue {
     /// Keeps to these times from now on. The SDK has no such limits by default:
     /// a call could hang for ever (aws-sdk-rust#1094).
     pub(super) fn keep_to(&mut self, timing: &Timing) {
-        self.polls = client(&self.config, &self.contact, timing.receive_max);
-        self.calls = client(&self.config, &self.contact, timing.call_max);
+        self.polls = client(&self.config, &self.runtime, timing.receive_max);
+        self.calls = client(&self.config, &self.runtime, timing.call_max);
         self.receive_max = timing.receive_max;
         self.call_max = timing.call_max;
     }
@@ -127,7 +127,7 @@ impl AwsQueue {
             .attribute_names(QueueAttributeName::All)
             .send()
             .await
-            .map_err(|error| self.contact.of_failure(error))?;
+            .map_err(|error| self.runtime.of_failure(error))?;
         let attributes = answer.attributes.unwrap_or_default().into_iter();
         Ok(attributes
             .map(|(name, value)| (name.as_str().to_owned(), value))
@@ -150,7 +150,7 @@ impl AwsQueue {
             .queue_owner_aws_account_id(account)
             .send()
             .await
-            .map_err(|error| self.contact.of_failure(error))?;
+            .map_err(|error| self.runtime.of_failure(error))?;
         answer
             .queue_url
             .ok_or_else(|| QueueError::incomplete("the queue's URL"))
@@ -166,7 +166,7 @@ impl AwsQueue {
     ) -> Result<T, QueueError> {
         match timeout_at(by, call).await {
             Ok(answer) => answer,
-            Err(_) => Err(self.contact.of_silence(QueueError::late())),
+            Err(_) => Err(self.runtime.of_silence(QueueError::late())),
         }
     }
 
@@ -189,7 +189,7 @@ impl AwsQueue {
             .set_receive_request_attempt_id(attempt.map(str::to_owned))
             .send()
             .await
-            .map_err(|error| self.contact.of_failure(error))?;
+            .map_err(|error| self.runtime.of_failure(error))?;
         let messages = answer.messages.unwrap_or_default();
         Ok(Received::of(messages.into_iter().map(answered)))
     }
@@ -210,13 +210,13 @@ impl AwsQueue {
 
 /// A client whose calls take no longer than this, the SDK's own retries
 /// included (three tries, of which a throttled or failed one comes back soon).
-fn client(config: &SdkConfig, contact: &Contact, call_max: Duration) -> Client {
+fn client(config: &SdkConfig, runtime: &SdkRuntime, call_max: Duration) -> Client {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(connect_max(call_max))
         .operation_timeout(call_max)
         .build();
     let config = aws_sdk_sqs::config::Builder::from(config)
-        .interceptor(contact.clone())
+        .interceptor(runtime.clone())
         .timeout_config(timeouts);
     Client::from_conf(config.build())
 }
@@ -240,10 +240,10 @@ impl SourceCalls for AwsQueue {
         Box::pin(async move {
             let by = Instant::now() + self.receive_max;
             let attempt = self.url.ends_with(".fifo").then_some(attempt);
-            let express = self
-                .express
+            let direct = self
+                .direct
                 .receive(&self.url, poll, attempt, self.receive_max);
-            match express.await {
+            match direct.await {
                 Tried::Done(received) => Ok(received),
                 Tried::Late(error) => Err(error),
                 Tried::NotPlain => self.in_time(by, self.receive_by_sdk(poll, attempt)).await,
@@ -254,7 +254,7 @@ impl SourceCalls for AwsQueue {
     fn delete<'a>(&'a self, handles: &'a [&'a str]) -> Answer<'a, Vec<EntryFailure>> {
         Box::pin(async move {
             let by = Instant::now() + self.call_max;
-            match self.express.delete(&self.url, handles, self.call_max).await {
+            match self.direct.delete(&self.url, handles, self.call_max).await {
                 Tried::Done(failures) => Ok(failures),
                 Tried::Late(error) => Err(error),
                 Tried::NotPlain => self.in_time(by, self.delete_by_sdk(handles)).await,

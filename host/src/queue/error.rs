@@ -6,6 +6,8 @@ use std::fmt;
 
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 
+use crate::foreign::{foreign_name, foreign_words};
+
 /// Error codes that no waiting mends: who calls, and what for.
 const CONFIGURATION_CODES: [&str; 14] = [
     "AWS.SimpleQueueService.NonExistentQueue",
@@ -111,9 +113,10 @@ impl QueueError {
     }
 
     fn of_answer(code: &str, message: Option<&str>) -> Self {
+        let shown = foreign_name(code);
         let said = match message {
-            Some(message) => format!("{code}: {message}"),
-            None => code.to_owned(),
+            Some(message) => format!("{shown}: {}", foreign_words(message)),
+            None => shown,
         };
         if SKEWED.iter().any(|words| said.contains(words)) {
             return Self {
@@ -179,12 +182,8 @@ fn innermost(error: &dyn Error) -> String {
         error = source;
     }
     let words = error.to_string();
-    words
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .trim_end_matches(". Attempted:")
-        .to_owned()
+    let line = words.lines().next().unwrap_or_default();
+    foreign_words(line.trim_end_matches(". Attempted:"))
 }
 
 impl fmt::Display for QueueError {

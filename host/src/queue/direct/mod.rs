@@ -11,12 +11,12 @@
 //! call is made by it, in the time that is left, and it knows what is retried,
 //! how a clock is corrected, and what an error means. Both calls may be made
 //! twice: a message that a lost answer has hidden comes back, and a handle
-//! deletes once. After that the express rests for a while, because what failed
+//! deletes once. After that direct calls cool down for a while, because what failed
 //! once would mostly fail again.
 
+mod cooldown;
 mod delete;
 mod receive;
-mod rest;
 mod signed;
 
 use std::sync::{Arc, OnceLock};
@@ -25,18 +25,18 @@ use std::time::Duration;
 use http_body_util::BodyExt;
 use tokio::time::timeout;
 
-use self::rest::Rest;
+use self::cooldown::Cooldown;
 use self::signed::Signed;
-use super::contact::Contact;
 use super::error::QueueError;
+use super::sdk_runtime::SdkRuntime;
 
 /// A way to make the two calls.
 #[derive(Clone, Debug)]
-pub(super) struct Express {
-    contact: Contact,
-    /// Made of the first contact, and none where the SDK's parts do not do.
+pub(super) struct Direct {
+    runtime: SdkRuntime,
+    /// Made of the first call of the SDK, and none where the SDK's parts do not do.
     signed: Arc<OnceLock<Option<Signed>>>,
-    rest: Arc<Rest>,
+    cooldown: Arc<Cooldown>,
     region: String,
     connect_max: Duration,
 }
@@ -52,13 +52,13 @@ pub(super) enum Tried<T> {
     NotPlain,
 }
 
-impl Express {
+impl Direct {
     /// Calls of the SDK in this region, once it has shown where they go.
-    pub(super) fn new(contact: Contact, region: String, connect_max: Duration) -> Self {
+    pub(super) fn new(runtime: SdkRuntime, region: String, connect_max: Duration) -> Self {
         Self {
-            contact,
+            runtime,
             signed: Arc::default(),
-            rest: Arc::default(),
+            cooldown: Arc::default(),
             region,
             connect_max,
         }
@@ -78,29 +78,29 @@ impl Express {
         let answer = match timeout(call_max, answer(signed, operation, body)).await {
             Ok(Some(answer)) => answer,
             Ok(None) => {
-                self.rest.begin();
+                self.cooldown.begin();
                 return Tried::NotPlain;
             }
             Err(_) => {
-                self.rest.begin();
-                return Tried::Late(self.contact.of_silence(QueueError::late()));
+                self.cooldown.begin();
+                return Tried::Late(self.runtime.of_silence(QueueError::late()));
             }
         };
         match read(answer.as_ref()) {
             Some(read) => Tried::Done(read),
             None => {
-                self.rest.for_good();
+                self.cooldown.for_good();
                 Tried::NotPlain
             }
         }
     }
 
-    /// None while the express rests, and before the first contact.
+    /// None while direct calls cool down, and before the first call of the SDK.
     fn signed(&self) -> Option<&Signed> {
-        if self.rest.goes_on() {
+        if self.cooldown.goes_on() {
             return None;
         }
-        let made = self.contact.made()?;
+        let made = self.runtime.made()?;
         let signed = || Signed::new(made, &self.region, self.connect_max);
         self.signed.get_or_init(signed).as_ref()
     }

@@ -3,7 +3,7 @@
 //!
 //! The endpoint need not be the host in the queue's URL, so whoever reads that
 //! nobody answers must learn where. And what the SDK found out and keeps
-//! (endpoint, connections, credentials, clock) serves the express calls too.
+//! (endpoint, connections, credentials, clock) serves the direct calls too.
 
 use std::sync::{Arc, OnceLock};
 
@@ -15,20 +15,20 @@ use super::error::QueueError;
 
 /// What the first call has shown. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Contact(Arc<OnceLock<Made>>);
+pub(super) struct SdkRuntime(Arc<OnceLock<ResolvedEndpoint>>);
 
 /// What a call is made with.
 #[derive(Debug)]
-pub(super) struct Made {
+pub(super) struct ResolvedEndpoint {
     /// Where it goes, whatever the operation.
     pub(super) uri: String,
     /// The SDK's parts: HTTP client, identities, clock.
     pub(super) components: RuntimeComponents,
 }
 
-impl Contact {
+impl SdkRuntime {
     /// What calls are made with; none before the first one.
-    pub(super) fn made(&self) -> Option<&Made> {
+    pub(super) fn made(&self) -> Option<&ResolvedEndpoint> {
         self.0.get()
     }
 
@@ -57,9 +57,9 @@ impl Contact {
     }
 }
 
-impl Intercept for Contact {
+impl Intercept for SdkRuntime {
     fn name(&self) -> &'static str {
-        "Contact"
+        "SdkRuntime"
     }
 
     fn read_before_transmit(
@@ -68,7 +68,7 @@ impl Intercept for Contact {
         components: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        self.0.get_or_init(|| Made {
+        self.0.get_or_init(|| ResolvedEndpoint {
             uri: context.request().uri().to_owned(),
             components: components.clone(),
         });

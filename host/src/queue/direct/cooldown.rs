@@ -1,4 +1,4 @@
-//! When the express is not to be used.
+//! When direct calls are not made.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -9,9 +9,9 @@ use tokio::time::Instant;
 /// that a queue in trouble is not asked twice for each call.
 const REST_SECS: u64 = 10;
 
-/// Until when it rests.
+/// Until when it lasts.
 #[derive(Debug, Default)]
-pub(super) struct Rest(Mutex<Until>);
+pub(super) struct Cooldown(Mutex<Until>);
 
 #[derive(Clone, Copy, Debug, Default)]
 enum Until {
@@ -21,8 +21,8 @@ enum Until {
     Ever,
 }
 
-impl Rest {
-    /// It rests for a while from now on.
+impl Cooldown {
+    /// It lasts for a while from now on.
     pub(super) fn begin(&self) {
         let mut until = self.until();
         if !matches!(*until, Until::Ever) {
@@ -36,7 +36,7 @@ impl Rest {
         *self.until() = Until::Ever;
     }
 
-    /// Whether it rests.
+    /// Whether it goes on.
     pub(super) fn goes_on(&self) -> bool {
         let mut until = self.until();
         match *until {
@@ -60,16 +60,16 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_rest_ends_unless_it_is_for_good() {
-        let rest = Rest::default();
-        assert!(!rest.goes_on());
-        rest.begin();
-        assert!(rest.goes_on());
+    async fn a_cooldown_ends_unless_it_is_for_good() {
+        let cooldown = Cooldown::default();
+        assert!(!cooldown.goes_on());
+        cooldown.begin();
+        assert!(cooldown.goes_on());
         tokio::time::advance(Duration::from_secs(REST_SECS)).await;
-        assert!(!rest.goes_on());
-        rest.for_good();
-        rest.begin();
+        assert!(!cooldown.goes_on());
+        cooldown.for_good();
+        cooldown.begin();
         tokio::time::advance(Duration::from_secs(REST_SECS)).await;
-        assert!(rest.goes_on());
+        assert!(cooldown.goes_on());
     }
 }

@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use super::{Express, Tried};
+use super::{Direct, Tried};
 use crate::message::Attribute;
 use crate::queue::answered::{Answered, attribute};
 use crate::queue::calls::{BATCH_ENTRIES_MAX, Poll, Received};
@@ -67,7 +67,7 @@ struct Value {
     binary_value: Option<String>,
 }
 
-impl Express {
+impl Direct {
     /// Receives from a queue. `attempt` names a series of tries, on a FIFO
     /// queue.
     pub(in crate::queue) async fn receive(

@@ -20,7 +20,7 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::config_bag::ConfigBag;
 use http::{HeaderName, HeaderValue, Method, Request, Uri, header};
 
-use crate::queue::contact::Made;
+use crate::queue::sdk_runtime::ResolvedEndpoint;
 
 /// The name that signatures of SQS are made for.
 const SERVICE: &str = "sqs";
@@ -45,7 +45,11 @@ pub(super) struct Signed {
 
 impl Signed {
     /// Takes over what the SDK has made; none where a part of it is missing.
-    pub(super) fn new(made: &Made, region: &str, connect_max: Duration) -> Option<Self> {
+    pub(super) fn new(
+        made: &ResolvedEndpoint,
+        region: &str,
+        connect_max: Duration,
+    ) -> Option<Self> {
         let components = made.components.clone();
         let settings = HttpConnectorSettings::builder().connect_timeout(connect_max);
         let scheme = components.auth_scheme(&SIGV4)?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Express, Tried};
+use super::{Direct, Tried};
 use crate::queue::calls::{BATCH_ENTRIES_MAX, EntryFailure};
 
 const OPERATION: &str = "AmazonSQS.DeleteMessageBatch";
@@ -48,7 +48,7 @@ struct Failed<'a> {
     sender_fault: bool,
 }
 
-impl Express {
+impl Direct {
     /// Deletes up to ten messages; gives the entries that failed.
     pub(in crate::queue) async fn delete(
         &self,

@@ -1,5 +1,5 @@
-//! The express makes the two calls that every message takes, and leaves to the
-//! SDK what is not plain.
+//! Direct calls receive and delete every message; the SDK makes each call whose
+//! answer is not plain.
 
 use super::scene::{SOURCE, Scene};
 use crate::fake_queue::fault::{Action, Fault};
@@ -7,7 +7,7 @@ use crate::fake_queue::journal::Call;
 use crate::fake_queue::operation::{DELETES, Operation};
 use crate::fake_queue::refusal::Refusal;
 
-fn is_express(call: &Call) -> bool {
+fn is_direct(call: &Call) -> bool {
     call.client.starts_with("etl-host/")
 }
 
@@ -20,22 +20,22 @@ fn of(scene: &Scene, operations: &[Operation]) -> Vec<Call> {
 }
 
 #[test]
-fn plain_receives_and_deletes_are_the_express_s() {
-    let mut scene = Scene::new("express");
+fn plain_receives_and_deletes_are_direct_calls() {
+    let mut scene = Scene::new("direct");
     scene.send(35);
     scene.drain();
     let calls = of(&scene, &[Operation::ReceiveMessage, DELETES[0], DELETES[1]]);
     assert!(calls.len() >= 8, "{}", calls.len());
-    assert!(calls.iter().all(is_express));
+    assert!(calls.iter().all(is_direct));
     let looks = of(&scene, &[Operation::GetQueueAttributes]);
-    assert!(!looks.is_empty() && !looks.iter().any(is_express));
+    assert!(!looks.is_empty() && !looks.iter().any(is_direct));
     scene.assert_settled();
 }
 
 /// The call itself, at once, and those of the next seconds.
 #[test]
 fn a_receive_that_is_refused_is_made_again_by_the_sdk() {
-    let mut scene = Scene::new("express_receive");
+    let mut scene = Scene::new("direct_receive");
     let refuse = Action::Refuse(Refusal::internal_error());
     let refuse = Fault::on([Operation::ReceiveMessage], refuse).in_queue(SOURCE);
     let refused = scene.fake.fault(refuse.times(1));
@@ -43,22 +43,22 @@ fn a_receive_that_is_refused_is_made_again_by_the_sdk() {
     scene.drain();
     assert_eq!(refused.count(), 1);
     let receives = of(&scene, &[Operation::ReceiveMessage]);
-    let by_sdk = receives.iter().filter(|call| !is_express(call)).count();
+    let by_sdk = receives.iter().filter(|call| !is_direct(call)).count();
     assert!(by_sdk > 1, "{by_sdk} of {}", receives.len());
     scene.assert_settled();
 }
 
 #[test]
 fn a_delete_whose_answer_is_lost_is_made_again_by_the_sdk() {
-    let mut scene = Scene::new("express_delete");
+    let mut scene = Scene::new("direct_delete");
     let lose = Fault::on(DELETES, Action::LoseAnswer).in_queue(SOURCE);
     let lost = scene.fake.fault(lose.times(1));
     scene.send(10);
     scene.drain();
     assert_eq!(lost.count(), 1);
     let deletes = of(&scene, &DELETES);
-    assert!(is_express(&deletes[0]));
-    assert!(deletes[1..].iter().any(|call| !is_express(call)));
+    assert!(is_direct(&deletes[0]));
+    assert!(deletes[1..].iter().any(|call| !is_direct(call)));
     assert_eq!(scene.counts().tally.received, 10, "no message came back");
     scene.assert_settled();
 }
