@@ -5,25 +5,30 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tokio_postgres::config::{SslMode, TargetSessionAttrs};
 use tokio_postgres::tls::MakeTlsConnect;
-use tokio_postgres::{Client, Config, Connection, Socket};
+use tokio_postgres::{Client, Config, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::bounded::{Bounded, BoundedTls, Excess};
 use super::error::DatabaseError;
 use super::pooler;
 use super::settings::{Settings, Target};
 use super::tls;
+use super::wire::{Address, Wire, addresses};
 
 /// A connection, and what it was made with.
 pub(super) struct Connected {
     pub(super) client: Client,
-    /// Moves the bytes; to be polled until it ends.
-    pub(super) connection:
-        Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>,
+    /// Moves the bytes until the connection ends.
+    pub(super) connection: JoinHandle<()>,
     pub(super) tls: Arc<MakeRustlsConnect>,
     /// The server that took it.
     pub(super) server: Config,
+    /// Whether the server has sent too much.
+    pub(super) excess: Excess,
 }
 
 /// Connects to the first server that takes the connection. Passwords and
@@ -58,17 +63,86 @@ async fn reach(
     tls: &Arc<MakeRustlsConnect>,
     secs_max: u64,
 ) -> Result<Connected, DatabaseError> {
-    let connecting = target.config.connect((**tls).clone());
-    let (client, connection) = timeout(Duration::from_secs(secs_max), connecting)
-        .await
-        .map_err(|_| DatabaseError::timed_out(secs_max))?
-        .map_err(|error| DatabaseError::of_setup(&error))?;
-    Ok(Connected {
+    let reached = timeout(Duration::from_secs(secs_max), any_address(target, tls));
+    let reached = reached.await;
+    reached.map_err(|_| DatabaseError::timed_out(secs_max))?
+}
+
+/// Connects to the first of a server's addresses that takes the connection.
+async fn any_address(
+    target: &Target,
+    tls: &Arc<MakeRustlsConnect>,
+) -> Result<Connected, DatabaseError> {
+    let found = addresses(&target.config).await;
+    let (addresses, name) = found.map_err(|error| DatabaseError::of_connecting(&error))?;
+    let mut fault = None;
+    for address in &addresses {
+        match one_address(address, &name, target, tls).await {
+            Ok(connected) => return Ok(connected),
+            Err(error) => fault = Some(error),
+        }
+    }
+    let nowhere = std::io::Error::other("its name has no address");
+    Err(fault.unwrap_or_else(|| DatabaseError::of_connecting(&nowhere)))
+}
+
+async fn one_address(
+    address: &Address,
+    name: &str,
+    target: &Target,
+    tls: &Arc<MakeRustlsConnect>,
+) -> Result<Connected, DatabaseError> {
+    let config = &target.config;
+    let wire = Wire::open(address, config).await;
+    let wire = wire.map_err(|error| DatabaseError::of_connecting(&error))?;
+    let excess = Excess::default();
+    let stream = match config.get_ssl_mode() {
+        SslMode::Disable => Bounded::watched(wire, excess.clone()),
+        // `require` and stricter: not a word in plain text.
+        _ => Bounded::passed_on(wire),
+    };
+    let mut maker = (**tls).clone();
+    let Ok(connector) = MakeTlsConnect::<Bounded<Wire>>::make_tls_connect(&mut maker, name);
+    let within = BoundedTls {
+        tls: connector,
+        excess: excess.clone(),
+    };
+    let connected = config.connect_raw(stream, within).await;
+    let (client, connection) = connected.map_err(|error| DatabaseError::of_setup(&error))?;
+    let connected = Connected {
         client,
-        connection,
+        // Its end shows as an error of the next statement.
+        connection: tokio::spawn(async move { drop(connection.await) }),
         tls: Arc::clone(tls),
-        server: target.config.clone(),
-    })
+        server: config.clone(),
+        excess,
+    };
+    let wanted = config.get_target_session_attrs();
+    match takes_writes_as_wanted(&connected.client, wanted).await? {
+        true => Ok(connected),
+        false => Err(DatabaseError::of_connecting(&std::io::Error::other(
+            "the server is not what target_session_attrs asks for",
+        ))),
+    }
+}
+
+/// Whether a server is one that takes writes, or one that does not, where
+/// somebody asks for one.
+async fn takes_writes_as_wanted(
+    client: &Client,
+    wanted: TargetSessionAttrs,
+) -> Result<bool, DatabaseError> {
+    let read_only = match wanted {
+        TargetSessionAttrs::ReadWrite => "off",
+        TargetSessionAttrs::ReadOnly => "on",
+        _ => return Ok(true),
+    };
+    let answer = client.simple_query("SHOW transaction_read_only").await;
+    let answer = answer.map_err(|error| DatabaseError::of_setup(&error))?;
+    Ok(answer.iter().any(|message| match message {
+        SimpleQueryMessage::Row(row) => row.try_get(0).ok().flatten() == Some(read_only),
+        _ => false,
+    }))
 }
 
 /// What is wrong and what mends it, where the two sides do not come together

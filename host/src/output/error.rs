@@ -85,6 +85,16 @@ impl DatabaseError {
         Self::no_answer(format!("no answer within {seconds} s"))
     }
 
+    /// Nobody answers at the server's address.
+    pub(super) fn of_connecting(error: &std::io::Error) -> Self {
+        Self::no_answer(format!("error connecting to server: {error}"))
+    }
+
+    /// The server has sent more than it may.
+    pub(super) fn of_excess(words: &str) -> Self {
+        Self::no_answer(words.to_owned())
+    }
+
     /// The files of a connection cannot be read at the moment.
     pub(super) fn of_files(error: &anyhow::Error) -> Self {
         Self::no_answer(format!("{error:#}"))

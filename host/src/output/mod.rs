@@ -6,6 +6,7 @@
 //! server's error is shown but its SQLSTATE and the names of tables, columns
 //! and constraints, because its text may quote a row.
 
+mod bounded;
 mod cancel;
 mod connect;
 mod durability;
@@ -20,6 +21,7 @@ mod settings;
 mod store;
 mod table;
 mod tls;
+mod wire;
 mod write;
 
 pub use durability::dangers;

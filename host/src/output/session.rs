@@ -10,6 +10,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::bounded::Excess;
 use super::cancel::cancel;
 use super::connect::{Connected, connect};
 use super::error::DatabaseError;
@@ -35,6 +36,7 @@ pub struct Session {
     tls: Arc<MakeRustlsConnect>,
     server: Config,
     connection: JoinHandle<()>,
+    excess: Excess,
 }
 
 impl Database {
@@ -67,14 +69,15 @@ impl Database {
             connection,
             tls,
             server,
+            excess,
         } = connect(&self.settings).await?;
         Ok(Session {
             statement_secs_max: self.statement_secs_max,
             client,
             tls,
             server,
-            // Its end shows as an error of the next statement.
-            connection: tokio::spawn(async move { drop(connection.await) }),
+            connection,
+            excess,
         })
     }
 }
@@ -108,7 +111,7 @@ impl Session {
         // transaction mode has nothing to lose between two of them.
         let answer = self.client.query_typed(sql, parameters);
         match timeout(Duration::from_secs(self.statement_secs_max), answer).await {
-            Ok(answer) => answer.map_err(|error| error_of(&error)),
+            Ok(answer) => answer.map_err(|error| self.told(error_of(&error))),
             Err(_) => {
                 self.cancel().await;
                 Err(DatabaseError::timed_out(self.statement_secs_max))
@@ -129,11 +132,20 @@ impl Session {
     pub(super) async fn execute(&self, statements: &str) -> Result<(), DatabaseError> {
         let executed = self.client.batch_execute(statements);
         match timeout(Duration::from_secs(self.statement_secs_max), executed).await {
-            Ok(executed) => executed.map_err(|error| DatabaseError::of_setup(&error)),
+            Ok(executed) => executed.map_err(|error| self.told(DatabaseError::of_setup(&error))),
             Err(_) => {
                 self.cancel().await;
                 Err(DatabaseError::timed_out(self.statement_secs_max))
             }
+        }
+    }
+
+    /// The error, or why the connection was ended: the driver says only that it
+    /// is closed.
+    fn told(&self, error: DatabaseError) -> DatabaseError {
+        match self.excess.words() {
+            Some(words) => DatabaseError::of_excess(words),
+            None => error,
         }
     }
 
