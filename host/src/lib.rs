@@ -10,7 +10,7 @@
 //!
 //! The three stages do not know each other: [`queue`] alone speaks to AWS,
 //! [`sandbox`] alone runs WebAssembly, [`output`] alone speaks to PostgreSQL.
-//! They share the words of [`message`], [`row`] and [`verdict`], and
+//! They share the words of [`message`], [`origin`], [`row`] and [`verdict`], and
 //! [`pipeline`] puts them together.
 
 pub mod admin;
@@ -20,6 +20,7 @@ pub mod comparison;
 pub mod log;
 pub mod manual;
 pub mod message;
+pub mod origin;
 pub mod output;
 pub mod pipeline;
 pub mod queue;

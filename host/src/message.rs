@@ -84,6 +84,15 @@ impl Message {
 }
 
 impl Attribute {
+    /// A `String`.
+    pub fn text(name: &str, text: String) -> Self {
+        Self {
+            name: name.to_owned(),
+            data_type: "String".to_owned(),
+            value: AttributeValue::Text(text),
+        }
+    }
+
     /// Name, type and value together, as SQS counts them towards the size of
     /// a message.
     pub fn bytes(&self) -> usize {

@@ -4,6 +4,7 @@ use tokio_postgres::types::Type;
 
 use super::error::DatabaseError;
 use super::key::Key;
+use super::secret::{self, FoundSecrets};
 use super::session::Session;
 
 /// Rows that one pruning removes at most, so that it never holds up a batch.
@@ -32,6 +33,7 @@ CREATE INDEX IF NOT EXISTS ledger_at ON etl_host.ledger USING brin (at);
 const GRANTS: &str = "\
 -- GRANT USAGE ON SCHEMA etl_host TO the_role;
 -- GRANT SELECT, INSERT, UPDATE, DELETE ON etl_host.ledger TO the_role;
+-- GRANT SELECT ON etl_host.secret TO the_role;
 ";
 
 /// Held while the ledger is created, so that hosts that start together do not
@@ -54,6 +56,15 @@ const COLUMNS: [(&str, &str); 8] = [
 #[derive(Debug)]
 pub struct Ledger;
 
+/// A ledger that is what it must be.
+#[derive(Debug)]
+pub struct FoundLedger {
+    /// What was missing, and is there now.
+    pub created: Vec<&'static str>,
+    /// The secrets beside it.
+    pub found_secrets: FoundSecrets,
+}
+
 /// What is wrong with a ledger.
 #[derive(Debug)]
 pub enum LedgerFault {
@@ -72,24 +83,41 @@ impl From<DatabaseError> for LedgerFault {
 impl Ledger {
     /// The statements that create it, and the grants that its user needs.
     pub fn ddl() -> String {
-        format!("{DDL}{GRANTS}")
+        format!("{DDL}{}{GRANTS}", secret::DDL)
     }
 
-    /// Makes sure that the ledger is there and is what it must be. Whether it
-    /// was there before.
+    /// Makes sure that the ledger is there and is what it must be, with its
+    /// secrets as far as the host may make or read them.
     ///
     /// # Errors
     /// It cannot be created, or lacks a column or its unique key.
-    pub async fn ensure(session: &Session) -> Result<bool, LedgerFault> {
+    pub async fn ensure(session: &Session) -> Result<FoundLedger, LedgerFault> {
+        let mut created = Vec::new();
+        let mut statements = String::new();
         let existed = Self::exists(session).await?;
         if !existed {
+            created.push("etl_host.ledger");
+            statements.push_str(DDL);
+        }
+        let makes_secret = match existed {
+            true => secret::can_be_made(session).await?,
+            false => secret::supported(session).await?,
+        };
+        if makes_secret {
+            created.push("etl_host.secret");
+            statements.push_str(secret::DDL);
+        }
+        if !statements.is_empty() {
             // Sent together, so one transaction.
-            let creation = format!("SELECT pg_advisory_xact_lock({CREATION_LOCK}); {DDL}");
+            let creation = format!("SELECT pg_advisory_xact_lock({CREATION_LOCK}); {statements}");
             session.execute(&creation).await?;
         }
         Self::check_columns(session).await?;
         Self::check_key(session).await?;
-        Ok(existed)
+        Ok(FoundLedger {
+            created,
+            found_secrets: secret::secrets(session).await?,
+        })
     }
 
     async fn exists(session: &Session) -> Result<bool, DatabaseError> {
@@ -155,6 +183,25 @@ impl Ledger {
                  WHERE l.key = k.key AND l.outcome <> 'rejected') \
                  FROM unnest($1::bytea[]) WITH ORDINALITY AS k(key, n) ORDER BY n",
                 &[(&bytes, Type::BYTEA_ARRAY)],
+            )
+            .await?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
+
+    /// Of which claims, each a key and an origin's id, the ledger holds the
+    /// rejection.
+    pub(super) async fn vouched(
+        session: &Session,
+        claims: &[(Key, &str)],
+    ) -> Result<Vec<bool>, DatabaseError> {
+        let keys: Vec<&[u8]> = claims.iter().map(|(key, _)| &key.0[..]).collect();
+        let ids: Vec<&str> = claims.iter().map(|(_, id)| *id).collect();
+        let rows = session
+            .ask(
+                "SELECT EXISTS (SELECT FROM etl_host.ledger l WHERE l.key = c.key \
+                 AND l.message_id = c.id AND l.outcome = 'rejected') \
+                 FROM unnest($1::bytea[], $2::text[]) WITH ORDINALITY AS c(key, id, n) ORDER BY n",
+                &[(&keys, Type::BYTEA_ARRAY), (&ids, Type::TEXT_ARRAY)],
             )
             .await?;
         Ok(rows.iter().map(|row| row.get(0)).collect())

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use super::error::DatabaseError;
 use super::key::Key;
 use super::write::{Committed, Entry, Policy};
+use crate::origin::SecretRing;
 
 /// The answer of a store, on its way.
 pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, DatabaseError>> + Send + 'a>>;
@@ -27,6 +28,13 @@ pub trait Store: Send + Sync {
     /// Looks up which messages are settled for good already, stored or
     /// skipped: those need no verdict any more. Gives the proof for each.
     fn settled<'a>(&'a mut self, keys: &'a [Key]) -> Reply<'a, Vec<Option<Committed>>>;
+
+    /// Looks up of which claims, each a key and an origin's id, the ledger holds
+    /// the rejection.
+    fn vouched<'a>(&'a mut self, claims: &'a [(Key, &'a str)]) -> Reply<'a, Vec<bool>>;
+
+    /// The secrets beside the ledger; None where they may not be read.
+    fn secrets(&mut self) -> Reply<'_, Option<SecretRing>>;
 
     /// How many messages the ledger has as rejected.
     fn rejected(&mut self) -> Reply<'_, u64>;

@@ -15,9 +15,11 @@ use super::error::DatabaseError;
 use super::fit;
 use super::key::{Key, TableName};
 use super::ledger::Ledger;
+use super::secret;
 use super::session::{Database, Session};
 use super::store::{Reply, Store};
 use super::table::{Table, quoted};
+use crate::origin::SecretRing;
 use crate::row::{Column, Row, Value, ValueType};
 use crate::verdict::Rejection;
 
@@ -173,6 +175,20 @@ impl Store for Writer {
             let settled = self.checked(answer)?.into_iter();
             let proofs = settled.map(|settled| settled.then_some(Committed { duplicate: true }));
             Ok(proofs.collect())
+        })
+    }
+
+    fn vouched<'a>(&'a mut self, claims: &'a [(Key, &'a str)]) -> Reply<'a, Vec<bool>> {
+        Box::pin(async move {
+            let answer = Ledger::vouched(self.connected().await?, claims).await;
+            self.checked(answer)
+        })
+    }
+
+    fn secrets(&mut self) -> Reply<'_, Option<SecretRing>> {
+        Box::pin(async move {
+            let answer = secret::ring(self.connected().await?).await;
+            self.checked(answer)
         })
     }
 

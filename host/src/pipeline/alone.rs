@@ -13,6 +13,7 @@ use super::{
     DRAIN_SECS_DEFAULT, FAULTS_PERCENT_DEFAULT, FAULTS_WINDOW_MESSAGES_DEFAULT, FaultLimits, Parts,
     Shape, Until, run,
 };
+use crate::origin::{SecretRing, Secrets};
 use crate::output::{Committed, Entry, Key, Policy, Reply, Store, TableName};
 use crate::queue::{Queue, SourceCalls, Timing};
 use crate::sandbox::Judge;
@@ -45,6 +46,7 @@ pub async fn alone(
             schema: "public".into(),
             name: "target".into(),
         },
+        secrets: Secrets::default(),
         event_id: None,
         fault_limits: FaultLimits {
             percent_max: FAULTS_PERCENT_DEFAULT,
@@ -72,6 +74,14 @@ impl Store for Forgetful {
 
     fn settled<'a>(&'a mut self, keys: &'a [Key]) -> Reply<'a, Vec<Option<Committed>>> {
         Box::pin(ready(Ok(keys.iter().map(|_| None).collect())))
+    }
+
+    fn vouched<'a>(&'a mut self, claims: &'a [(Key, &'a str)]) -> Reply<'a, Vec<bool>> {
+        Box::pin(ready(Ok(vec![false; claims.len()])))
+    }
+
+    fn secrets(&mut self) -> Reply<'_, Option<SecretRing>> {
+        Box::pin(ready(Ok(None)))
     }
 
     fn rejected(&mut self) -> Reply<'_, u64> {

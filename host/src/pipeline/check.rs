@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::start::{Changes, OutputFault, Plan, reaches, unkeyed};
 use crate::exit::Failure;
+use crate::output::FoundSecrets;
 use crate::queue::{Found, Queue};
 use crate::sandbox::{Pointer, Sandbox};
 
@@ -91,7 +92,11 @@ impl Plan {
                 let mut notes = vec![format!("table {}.{} fits", table.schema, table.name)];
                 let missing = output.created.iter();
                 notes.extend(missing.map(|name| format!("{name} is missing: a run creates it")));
-                report.add("database", place, began, notes, output.warnings);
+                let FoundSecrets { secrets, warning } = output.found_secrets;
+                let signs = |id| format!("dead letters are signed under secret {id}");
+                notes.extend(secrets.signing_id().map(signs));
+                let warnings = output.warnings.into_iter().chain(warning);
+                report.add("database", place, began, notes, warnings.collect());
             }
             Err(OutputFault::Wrong(failure)) => report.fail("database", place, began, failure),
             Err(OutputFault::Database(error)) => {

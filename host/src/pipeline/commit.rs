@@ -12,6 +12,7 @@ use super::hold::{Dependency, Hold, Holder};
 use super::worker::Item;
 use crate::backoff::Backoff;
 use crate::event::Event;
+use crate::origin::SecretRing;
 use crate::output::{Class, Committed, DatabaseError, Decision, Entry, Key, Policy, Store};
 use crate::queue::QueueError;
 use crate::row::Value;
@@ -202,6 +203,37 @@ impl Commit {
                 Ok(proofs) => {
                     self.hold.leave(self.holder);
                     return Ok(proofs);
+                }
+                Err(error) => self.outlast(error, &policy, &mut backoff).await?,
+            }
+        }
+    }
+
+    /// Asks the ledger which claims to an origin it bears out, just as
+    /// insistently.
+    pub(super) async fn vouched(&mut self, claims: &[(Key, &str)]) -> Result<Vec<bool>, Stop> {
+        let policy = self.present.decider().policy;
+        let mut backoff = Backoff::default();
+        loop {
+            match self.store.vouched(claims).await {
+                Ok(vouched) => {
+                    self.hold.leave(self.holder);
+                    return Ok(vouched);
+                }
+                Err(error) => self.outlast(error, &policy, &mut backoff).await?,
+            }
+        }
+    }
+
+    /// Reads the secrets beside the ledger anew, just as insistently.
+    pub(super) async fn secrets(&mut self) -> Result<Option<SecretRing>, Stop> {
+        let policy = self.present.decider().policy;
+        let mut backoff = Backoff::default();
+        loop {
+            match self.store.secrets().await {
+                Ok(secrets) => {
+                    self.hold.leave(self.holder);
+                    return Ok(secrets);
                 }
                 Err(error) => self.outlast(error, &policy, &mut backoff).await?,
             }

@@ -14,6 +14,7 @@ mod drain;
 mod hold;
 mod in_order;
 mod intake;
+mod origins;
 mod quarantine;
 mod receive_concurrency;
 mod replace;
@@ -40,6 +41,7 @@ pub use replace::{Replacer, Wish};
 pub use start::Plan;
 
 use crate::exit::Failure;
+use crate::origin::Secrets;
 use crate::output::{Committed, Store, TableName};
 use crate::queue::{Budget, DeadLetterQueue, Deleter, Leases, Observer, Queue, QueueEvent};
 use crate::shutdown::{Shutdown, StopSwitch};
@@ -102,6 +104,8 @@ pub struct Parts {
     pub ledger: Box<dyn Store>,
     /// The target, which is part of each key.
     pub table: TableName,
+    /// What proves a message's origin.
+    pub secrets: Secrets,
     /// Where a producer's own event id stands.
     pub event_id: Option<String>,
     /// How often the component may fault.
@@ -131,6 +135,7 @@ pub async fn run(
         stores,
         ledger,
         table,
+        secrets,
         event_id,
         fault_limits,
         shape,
@@ -178,6 +183,7 @@ pub async fn run(
         event_id,
         ledger_days: shape.ledger_days,
         fifo: queue.fifo,
+        secrets,
     });
     let shadow = shadow.map(|candidate| Shadow::begin(candidate, telemetry.metrics.clone()));
     let (shadow, follower) = shadow.unzip();

@@ -20,6 +20,7 @@ use super::{
     Shape, Until, run,
 };
 use crate::message::{Fifo, Message};
+use crate::origin::{SecretRing, Secrets};
 use crate::output::{
     Committed, DatabaseError, Decision, Entry, Key, Policy, Reply, Store, TableName,
 };
@@ -531,6 +532,21 @@ impl Store for World {
         })
     }
 
+    fn vouched<'a>(&'a mut self, claims: &'a [(Key, &'a str)]) -> Reply<'a, Vec<bool>> {
+        Box::pin(async move {
+            let state = self.lock();
+            let vouched = claims.iter().map(|(key, id)| {
+                let entry = state.ledger.get(key);
+                entry.is_some_and(|(outcome, its)| *outcome == "rejected" && its == id)
+            });
+            Ok(vouched.collect())
+        })
+    }
+
+    fn secrets(&mut self) -> Reply<'_, Option<SecretRing>> {
+        Box::pin(async { Ok(None) })
+    }
+
     fn rejected(&mut self) -> Reply<'_, u64> {
         Box::pin(async move {
             let state = self.lock();
@@ -598,6 +614,7 @@ fn parts(world: &World, schedule: &Schedule, present: Present) -> Parts {
             schema: "public".into(),
             name: "logins".into(),
         },
+        secrets: Secrets::default(),
         event_id: None,
         shape: Shape {
             receives: 3,

@@ -20,8 +20,8 @@ use crate::backoff::Backoff;
 use crate::event::Event;
 use crate::exit::{Ends, Failure, Kind, failure};
 use crate::output::{
-    Database, DatabaseError, Ledger, LedgerFault, Policy, Session, Store, Table, Writer, dangers,
-    fit, missing_grants,
+    Database, DatabaseError, FoundSecrets, Ledger, LedgerFault, Policy, Session, Store, Table,
+    Writer, dangers, fit, missing_grants,
 };
 use crate::queue::{Found, Queue, QueueSettings};
 use crate::sandbox::{Conditions, Keys, Pointer, Sandbox, SandboxThreads};
@@ -96,7 +96,10 @@ impl Plan {
         telemetry.health.started(Dependency::Component);
         let output = self.output(&sandbox, &telemetry.health, deadline).await?;
         let found = self.queues(&telemetry.health, deadline).await?;
-        warn(&sandbox, output.warnings.iter().chain(&found.warnings));
+        let FoundSecrets { secrets, warning } = output.found_secrets;
+        let found = found.with_secrets(&secrets);
+        let warnings = output.warnings.iter().chain(&warning);
+        warn(&sandbox, warnings.chain(&found.warnings));
         if let Some(shadow) = &shadow {
             warn_of_misfits(shadow, &output.table);
         }
@@ -126,6 +129,7 @@ impl Plan {
             stores,
             ledger,
             table,
+            secrets,
             event_id: self.event_id.clone(),
             fault_limits: self.fault_limits,
             shape: self.shape,
@@ -275,10 +279,8 @@ impl Plan {
         if changes == Changes::Rehearsed {
             session.rehearse().await?;
         }
-        let mut created = Vec::new();
-        match Ledger::ensure(&session).await {
-            Ok(true) => {}
-            Ok(false) => created.push("etl_host.ledger".to_owned()),
+        let found = match Ledger::ensure(&session).await {
+            Ok(found) => found,
             Err(LedgerFault::Shape(words)) => {
                 return Err(OutputFault::Wrong(failure(Kind::Configuration, words)));
             }
@@ -292,7 +294,8 @@ impl Plan {
                 )));
             }
             Err(LedgerFault::Database(error)) => return Err(error.into()),
-        }
+        };
+        let mut created: Vec<String> = found.created.into_iter().map(str::to_owned).collect();
         let table = match Table::find(&session, &self.table).await? {
             Some(table) => table,
             None => {
@@ -334,6 +337,7 @@ impl Plan {
             table,
             created,
             warnings,
+            found_secrets: found.found_secrets,
         })
     }
 
@@ -433,6 +437,8 @@ pub(super) struct Output {
     pub(super) created: Vec<String>,
     /// What may refuse single rows, or endangers commits.
     pub(super) warnings: Vec<String>,
+    /// What proves a message's origin.
+    pub(super) found_secrets: FoundSecrets,
 }
 
 /// Why the database cannot be used.

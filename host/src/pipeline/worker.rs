@@ -14,6 +14,7 @@ use super::quarantine::{Admitted, Quarantine};
 use super::settle::Settler;
 use super::shadow::Shadow;
 use crate::message::Message;
+use crate::origin::Secrets;
 use crate::output::{Identity, Key, Policy, TableName};
 use crate::queue::{Delivery, Lease};
 use crate::sandbox::Judged;
@@ -41,6 +42,8 @@ impl Item {
             message: self.message,
             lease: self.lease,
             receive_count: self.receive_count,
+            // Settled before it was judged.
+            claim: None,
         }
     }
 }
@@ -55,6 +58,8 @@ pub(super) struct Rules {
     pub(super) ledger_days: u32,
     /// Whether the queue keeps order within groups.
     pub(super) fifo: bool,
+    /// What proves a message's origin.
+    pub(super) secrets: Secrets,
 }
 
 /// One of the tasks that write.
@@ -100,6 +105,7 @@ impl Worker {
                 Some(batch) => (batch.deliveries, Some(batch.claim)),
                 None => (Vec::new(), None),
             };
+            let deliveries = self.with_origins(deliveries).await;
             let mut judged = self.judge(deliveries).await;
             loop {
                 let Admitted { items, suspects } = self.quarantine.admit(judged);

@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use md5::{Digest, Md5};
 
 use super::calls::{Received, ReceivedMessage};
-use super::dead_letter::{ORIGIN_ID, ORIGIN_SENT_MS, is_ours};
 use crate::hex::is_hex_of;
 use crate::message::{Attribute, AttributeValue, Fifo, Message};
 
@@ -51,16 +50,10 @@ impl Answered<'_> {
         }
         let mut attributes = self.attributes;
         attributes.sort_by(|one, other| one.name.cmp(&other.name));
-        // What the dead-letter copy carried; a redrive gives a new id and time.
-        let origin_id = text(&attributes, ORIGIN_ID).unwrap_or_else(|| queue_id.clone());
-        let sent_ms = text(&attributes, ORIGIN_SENT_MS)
-            .and_then(|digits| digits.parse().ok())
-            .unwrap_or(sent_ms);
-        attributes.retain(|attribute| !is_ours(&attribute.name));
         Some(ReceivedMessage {
             message: Message {
+                origin_id: queue_id.clone(),
                 queue_id,
-                origin_id,
                 body,
                 sent_ms,
                 attributes,
@@ -90,14 +83,6 @@ pub(super) fn attribute(
         name,
         data_type,
         value,
-    })
-}
-
-fn text(attributes: &[Attribute], name: &str) -> Option<String> {
-    let found = attributes.iter().find(|attribute| attribute.name == name);
-    found.and_then(|attribute| match &attribute.value {
-        AttributeValue::Text(text) | AttributeValue::Number(text) => Some(text.clone()),
-        AttributeValue::Bytes(_) => None,
     })
 }
 
@@ -131,27 +116,5 @@ mod tests {
             spoil(&mut answered);
             assert!(answered.usable().is_none());
         }
-    }
-
-    #[test]
-    fn a_redriven_message_keeps_its_first_id_and_time() {
-        let given = |name: &str, value: &str| Attribute {
-            name: name.into(),
-            data_type: "String".into(),
-            value: AttributeValue::Text(value.into()),
-        };
-        let redriven = Answered {
-            attributes: vec![
-                given(ORIGIN_ID, "first"),
-                given(ORIGIN_SENT_MS, "7"),
-                given("own", "kept"),
-            ],
-            ..answered()
-        };
-        let message = redriven.usable().expect("usable").message;
-        assert_eq!(message.queue_id, "m");
-        assert_eq!(message.origin_id, "first");
-        assert_eq!(message.sent_ms, 7);
-        assert_eq!(message.attributes.len(), 1);
     }
 }

@@ -92,6 +92,6 @@ pub struct EntryFailure {
 pub struct OutgoingMessage<'a> {
     /// The message.
     pub message: &'a Message,
-    /// What the host adds to the producer's attributes.
+    /// What the host adds to the producer's attributes, as far as it fits.
     pub given: Vec<Attribute>,
 }

@@ -7,10 +7,12 @@ use serde_json::Value;
 
 use super::aws::{Attributes, AwsQueue};
 use super::backlog::Backlog;
+use super::budget::BODY_BYTES_MAX;
 use super::calls::SourceCalls;
 use super::dead_letter::DeadLetterQueue;
 use super::error::QueueError;
 use super::timing::Timing;
+use crate::origin::Secrets;
 
 /// The SQS default, for servers that do not tell.
 pub(super) const VISIBILITY_SECS_DEFAULT: u64 = 30;
@@ -43,6 +45,8 @@ pub struct Queue {
     pub timing: Timing,
     /// Whether the queue keeps order within groups.
     pub fifo: bool,
+    /// What proves a message's origin.
+    pub(super) secrets: Secrets,
 }
 
 /// Both queues, and what an operator should know of them.
@@ -79,7 +83,11 @@ impl Queue {
                 let about = |error: QueueError| error.about(&format!("dead-letter queue {url}"));
                 let its = aws.attributes().await.map_err(about)?;
                 warnings.extend(short_retention(&attributes, &its));
-                Some(DeadLetterQueue::new(Arc::new(aws), name(&url)))
+                warnings.extend(smaller_messages(&attributes, &its));
+                Some(DeadLetterQueue {
+                    bytes_max: bytes_max(&its),
+                    ..DeadLetterQueue::new(Arc::new(aws), name(&url))
+                })
             }
             None => {
                 warnings.push(
@@ -96,6 +104,7 @@ impl Queue {
             name: name(&settings.url),
             timing,
             fifo: settings.url.ends_with(".fifo"),
+            secrets: Secrets::default(),
         };
         Ok(Found {
             queue,
@@ -113,6 +122,18 @@ impl Queue {
     }
 }
 
+impl Found {
+    /// The same queues, for which these secrets prove and sign origins.
+    #[must_use]
+    pub fn with_secrets(mut self, secrets: &Secrets) -> Self {
+        self.queue.secrets = secrets.clone();
+        if let Some(queue) = &mut self.dead_letter_queue {
+            queue.secrets = secrets.clone();
+        }
+        self
+    }
+}
+
 #[cfg(any(test, feature = "bench"))]
 impl Queue {
     /// A queue that lives in memory.
@@ -122,6 +143,7 @@ impl Queue {
             name: "simulated".into(),
             timing,
             fifo,
+            secrets: Secrets::default(),
         }
     }
 }
@@ -162,6 +184,13 @@ pub(super) fn seconds(attributes: &Attributes, name: &str) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
+/// The size of the largest message that a queue takes, in bytes.
+pub(super) fn bytes_max(attributes: &Attributes) -> usize {
+    let max = attributes.get("MaximumMessageSize");
+    max.and_then(|max| max.parse().ok())
+        .unwrap_or(BODY_BYTES_MAX)
+}
+
 pub(super) fn redrive_target(attributes: &Attributes) -> Option<String> {
     let policy = attributes.get("RedrivePolicy")?;
     let policy: Value = serde_json::from_str(policy).ok()?;
@@ -184,6 +213,18 @@ fn short_retention(source: &Attributes, dead_letter: &Attributes) -> Option<Stri
     })
 }
 
+/// A rejected message that the dead-letter queue cannot take stays where it is.
+fn smaller_messages(source: &Attributes, dead_letter: &Attributes) -> Option<String> {
+    let (source, dead_letter) = (bytes_max(source), bytes_max(dead_letter));
+    (dead_letter < source).then(|| {
+        format!(
+            "the dead-letter queue takes messages of {dead_letter} bytes, the queue of {source}: \
+             a larger one that is rejected stays in the queue; set the dead-letter queue's \
+             MaximumMessageSize to {source}"
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,6 +236,16 @@ mod tests {
         };
         assert!(short_retention(&keeps("345600"), &keeps("345600")).is_some());
         assert!(short_retention(&keeps("345600"), &keeps("1209600")).is_none());
+    }
+
+    #[test]
+    fn a_dead_letter_queue_that_takes_less_is_a_warning() {
+        let takes =
+            |bytes: &str| Attributes::from([("MaximumMessageSize".to_owned(), bytes.to_owned())]);
+        assert!(smaller_messages(&takes("1048576"), &takes("262144")).is_some());
+        assert!(smaller_messages(&Attributes::new(), &takes("262144")).is_some());
+        assert!(smaller_messages(&takes("262144"), &takes("262144")).is_none());
+        assert!(smaller_messages(&takes("262144"), &Attributes::new()).is_none());
     }
 
     #[test]

@@ -2,37 +2,13 @@
 
 use std::sync::Arc;
 
+use super::budget::BODY_BYTES_MAX;
 use super::calls::{DeadLetterCalls, OutgoingMessage};
 use super::error::QueueError;
-use super::send::{self, Sent, given};
+use super::send::{self, Sent};
 use crate::message::{Attribute, Message};
+use crate::origin::{FIELD, ORIGIN_ID, ORIGIN_MAC, POLICY, REASON, Secrets};
 use crate::verdict::Rejection;
-
-/// The id that the message first had, so that a redrive keeps its key.
-pub const ORIGIN_ID: &str = "etl-host.origin-id";
-/// When the queue first accepted it, in milliseconds since 1970.
-pub const ORIGIN_SENT_MS: &str = "etl-host.origin-sent-ms";
-/// Why it was rejected.
-const REASON: &str = "etl-host.reason";
-/// Which field or column is at fault.
-const FIELD: &str = "etl-host.field";
-/// The SHA-256 of the component that decided.
-const POLICY: &str = "etl-host.policy";
-/// What begins the names of attributes that the host itself gives.
-const OURS: &str = "etl-host.";
-
-/// Whether an attribute is the host's own, not the producer's.
-pub(super) fn is_ours(name: &str) -> bool {
-    name.starts_with(OURS)
-}
-
-/// The attributes by which a message is known through all its lives.
-pub(super) fn origin(message: &Message) -> Vec<Attribute> {
-    vec![
-        given(ORIGIN_ID, message.origin_id.clone()),
-        given(ORIGIN_SENT_MS, message.sent_ms.to_string()),
-    ]
-}
 
 /// The dead-letter queue.
 #[derive(Clone, Debug)]
@@ -40,11 +16,20 @@ pub struct DeadLetterQueue {
     pub(super) calls: Arc<dyn DeadLetterCalls>,
     /// The name at the end of its URL.
     pub name: String,
+    /// The size of the largest message that it takes, in bytes.
+    pub(super) bytes_max: usize,
+    /// What origins are signed under.
+    pub(super) secrets: Secrets,
 }
 
 impl DeadLetterQueue {
     pub(crate) fn new(calls: Arc<dyn DeadLetterCalls>, name: String) -> Self {
-        Self { calls, name }
+        Self {
+            calls,
+            name,
+            bytes_max: BODY_BYTES_MAX,
+            secrets: Secrets::default(),
+        }
     }
 
     /// Copies rejected messages; says of each what became of it. `policy` is
@@ -57,21 +42,36 @@ impl DeadLetterQueue {
         rejected: &[(&Message, &Rejection)],
         policy: &str,
     ) -> Result<Vec<Sent>, QueueError> {
-        let messages = rejected.iter().map(|(message, rejection)| OutgoingMessage {
-            message,
-            given: known(message, rejection, policy),
+        let messages = rejected.iter().map(|(message, rejection)| {
+            let additions = additions(message, rejection, policy, &self.secrets);
+            OutgoingMessage::fitted(message, additions, self.bytes_max)
         });
-        send::send(&*self.calls, messages.collect()).await
+        send::send(&*self.calls, self.bytes_max, messages.collect()).await
     }
 }
 
-/// What is known of a rejected message.
-fn known(message: &Message, rejection: &Rejection, policy: &str) -> Vec<Attribute> {
-    let mut known = origin(message);
-    known.push(given(REASON, rejection.reason.to_string()));
-    known.push(given(POLICY, policy.to_owned()));
-    if let Some(field) = &rejection.field {
-        known.push(given(FIELD, field.clone()));
+/// What is known of a rejected message, in the order in which it is kept where
+/// not all of it fits. The id comes first, because the ledger has all the rest
+/// under it; then what makes a redrive keep it. Nothing is added where the
+/// producer uses a name of the host: SQS takes each name once, and after a
+/// redrive nobody could tell whose the others are.
+pub(super) fn additions(
+    message: &Message,
+    rejection: &Rejection,
+    policy: &str,
+    secrets: &Secrets,
+) -> Vec<Attribute> {
+    let origin = secrets.origin(message);
+    if origin.is_empty() {
+        return origin;
     }
-    known
+    let comes_first = |attribute: &Attribute| [ORIGIN_ID, ORIGIN_MAC].contains(&&*attribute.name);
+    let (mut additions, later): (Vec<Attribute>, Vec<Attribute>) =
+        origin.into_iter().partition(comes_first);
+    additions.push(Attribute::text(REASON, rejection.reason.to_string()));
+    additions.extend(later);
+    let field = rejection.field.clone();
+    additions.extend(field.map(|field| Attribute::text(FIELD, field)));
+    additions.push(Attribute::text(POLICY, policy.to_owned()));
+    additions
 }

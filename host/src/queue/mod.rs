@@ -39,7 +39,7 @@ pub use error::QueueError;
 pub use event::{Observer, Operation, QueueEvent};
 pub use lease::{Lease, Leases};
 pub use receive::{Deliveries, Delivery, RECEIVE_MESSAGES_MAX};
-pub use redrive::{Redrive, Return, ReturnAddress, Returned};
+pub use redrive::{Redrive, Return, ReturnAddress, Returned, Returning};
 pub use release::{Released, Unfinished};
 pub use send::Sent;
 pub use timing::Timing;

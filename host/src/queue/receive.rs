@@ -8,6 +8,7 @@ use super::client::Queue;
 use super::error::QueueError;
 use super::lease::{Lease, Leases};
 use crate::message::Message;
+use crate::origin::Claim;
 
 /// Messages that one receive brings at most (SQS quota).
 pub const RECEIVE_MESSAGES_MAX: usize = BATCH_ENTRIES_MAX;
@@ -21,6 +22,8 @@ pub struct Delivery {
     pub lease: Lease,
     /// How often the queue has delivered it, this time included.
     pub receive_count: u32,
+    /// The origin that it claims, where the queue alone cannot tell.
+    pub claim: Option<Claim>,
 }
 
 /// What a receive brought.
@@ -65,11 +68,14 @@ impl Queue {
             .into_iter()
             .zip(permits)
             .filter_map(|(received, permit)| {
-                let id = &received.message.queue_id;
+                let mut message = received.message;
+                let id = &message.queue_id;
                 let lease = leases.take(id, received.handle, hidden_since, permit)?;
+                let claim = self.secrets.read(&mut message);
                 Some(Delivery {
-                    message: received.message,
+                    message,
                     lease,
+                    claim,
                     receive_count: received.receive_count,
                 })
             })
@@ -106,6 +112,7 @@ impl Delivery {
             },
             lease: lease.expect("nobody has it"),
             receive_count: 1,
+            claim: None,
         }
     }
 }

@@ -10,13 +10,14 @@ use std::time::Duration;
 use super::aws::AwsQueue;
 use super::calls::{DeadLetterCalls, OutgoingMessage};
 use super::client::{
-    Queue, QueueSettings, VISIBILITY_SECS_DEFAULT, dead_letter_url, name, redrive_target, seconds,
+    Queue, QueueSettings, VISIBILITY_SECS_DEFAULT, bytes_max, dead_letter_url, name,
+    redrive_target, seconds,
 };
-use super::dead_letter::origin;
 use super::error::QueueError;
 use super::send::{self, Sent};
 use super::timing::Timing;
-use crate::message::Message;
+use crate::message::{Attribute, Message};
+use crate::origin::{Claim, Secrets};
 
 /// A dead-letter queue, and the queue that its messages came from.
 #[derive(Debug)]
@@ -37,6 +38,18 @@ pub struct ReturnAddress {
     pub name: String,
     /// Whether the queue keeps order within groups.
     pub fifo: bool,
+    bytes_max: usize,
+    secrets: Secrets,
+}
+
+/// A message that is to go back.
+#[derive(Clone, Copy, Debug)]
+pub struct Returning<'a> {
+    /// The message, without what the host has added to it.
+    pub message: &'a Message,
+    /// The origin that it claims, where nobody here can check it: it goes along
+    /// as it is, for the host that can.
+    pub claim: Option<&'a Claim>,
 }
 
 /// Proof that the queue which a message came from has it again.
@@ -48,7 +61,7 @@ pub struct Returned(());
 pub enum Return {
     /// It is there.
     Accepted(Returned),
-    /// It cannot go there: it would have too many attributes, or be too large.
+    /// It cannot go there: it is larger than that queue allows.
     Unfit,
     /// It did not get there this time, or waits for one of its group that did
     /// not.
@@ -56,13 +69,13 @@ pub enum Return {
 }
 
 impl Redrive {
-    /// Finds both queues: the dead-letter queue is the one that is named, or
+    /// Finds both queues, with what origins are signed under: the dead-letter queue is the one that is named, or
     /// the target of the other one's RedrivePolicy.
     ///
     /// # Errors
     /// A queue cannot be reached, does not exist or may not be used, or there
     /// is no dead-letter queue.
-    pub async fn find(settings: &QueueSettings) -> Result<Self, QueueError> {
+    pub async fn find(settings: &QueueSettings, secrets: Secrets) -> Result<Self, QueueError> {
         let mut source = AwsQueue::new(&settings.url).await?;
         let attributes = source.attributes().await?;
         let url = dead_letter_url(settings, &source, &attributes).await?;
@@ -91,11 +104,14 @@ impl Redrive {
                 name: name(&url),
                 timing,
                 fifo: url.ends_with(".fifo"),
+                secrets: secrets.clone(),
             },
             to: ReturnAddress {
                 calls: Arc::new(source),
                 name: name(&settings.url),
                 fifo: settings.url.ends_with(".fifo"),
+                bytes_max: bytes_max(&attributes),
+                secrets,
             },
             warnings: warnings.into_iter().collect(),
         })
@@ -104,8 +120,20 @@ impl Redrive {
 
 impl ReturnAddress {
     /// Whether a message can go back, with the attributes that it then has.
-    pub fn takes(&self, message: &Message) -> bool {
-        outgoing(message).fits()
+    pub fn takes(&self, returning: Returning<'_>) -> bool {
+        self.outgoing(returning).fits(self.bytes_max)
+    }
+
+    /// The message with its origin, as far as that fits: signed anew where it
+    /// is known, else as it claims it. Unsigned, nobody would believe it.
+    fn outgoing<'a>(&self, returning: Returning<'a>) -> OutgoingMessage<'a> {
+        let Returning { message, claim } = returning;
+        let origin: Vec<Attribute> = match claim {
+            Some(claim) => claim.clone().into_attributes(),
+            None if self.secrets.signing_id().is_some() => self.secrets.origin(message),
+            None => Vec::new(),
+        };
+        OutgoingMessage::fitted(message, origin, self.bytes_max)
     }
 
     /// Sends messages back, each at most once; says of each what became of it.
@@ -114,7 +142,7 @@ impl ReturnAddress {
     ///
     /// # Errors
     /// The queue did not answer, or not with yes; some may have got there.
-    pub async fn send(&self, messages: &[&Message]) -> Result<Vec<Return>, QueueError> {
+    pub async fn send(&self, messages: &[Returning<'_>]) -> Result<Vec<Return>, QueueError> {
         let mut returns: Vec<Return> = messages.iter().map(|_| Return::Failed).collect();
         let mut open: Vec<usize> = (0..messages.len()).collect();
         while !open.is_empty() {
@@ -122,21 +150,23 @@ impl ReturnAddress {
                 true => first_of_each_group(messages, open),
                 false => (open, Vec::new()),
             };
-            let outgoing = now.iter().map(|place| outgoing(messages[*place])).collect();
+            let outgoing = now.iter().map(|place| self.outgoing(messages[*place]));
+            let sent = send::send(&*self.calls, self.bytes_max, outgoing.collect()).await?;
             let mut stopped = HashSet::new();
-            for (place, sent) in now.iter().zip(send::send(&*self.calls, outgoing).await?) {
+            for (place, sent) in now.iter().zip(sent) {
                 returns[*place] = match sent {
                     Sent::Accepted => Return::Accepted(Returned(())),
                     Sent::Unfit => Return::Unfit,
                     Sent::Failed => Return::Failed,
                 };
                 if sent != Sent::Accepted {
-                    stopped.extend(messages[*place].group());
+                    stopped.extend(messages[*place].message.group());
                 }
             }
             open = later;
             open.retain(|place| {
                 !messages[*place]
+                    .message
                     .group()
                     .is_some_and(|g| stopped.contains(g))
             });
@@ -145,19 +175,13 @@ impl ReturnAddress {
     }
 }
 
-fn outgoing(message: &Message) -> OutgoingMessage<'_> {
-    OutgoingMessage {
-        message,
-        given: origin(message),
-    }
-}
-
 /// Of some messages, in their order, those that are the first of their groups,
 /// and the others. A message without a group is the first of its own.
-fn first_of_each_group(messages: &[&Message], places: Vec<usize>) -> (Vec<usize>, Vec<usize>) {
+fn first_of_each_group(messages: &[Returning<'_>], places: Vec<usize>) -> (Vec<usize>, Vec<usize>) {
     let mut groups = HashSet::new();
     places.into_iter().partition(|place| {
         messages[*place]
+            .message
             .group()
             .is_none_or(|group| groups.insert(group))
     })

@@ -7,8 +7,9 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, value_parser};
 
 use super::{Mode, Replay};
-use crate::cli::{ComponentArgs, Output, pointer};
+use crate::cli::{ComponentArgs, Output, database, pointer};
 use crate::exit::Failure;
+use crate::output::STATEMENT_SECS_DEFAULT;
 use crate::queue::QueueSettings;
 
 /// How long an empty queue is waited for: long enough for all of SQS's servers
@@ -35,7 +36,9 @@ acknowledged. What would be rejected again stays, unless --all is given. Where
 the program is stopped between the two, the message is in both queues: sent
 again, the ledger finds the second one to be a duplicate.
 
-Whether PostgreSQL takes the rows shows only in a run.")]
+Whether PostgreSQL takes the rows shows only in a run. It is asked for nothing but
+the secrets, under which the origin of a message is signed that SQS itself has
+moved; what a host has copied is signed already, and goes back as it came.")]
 pub struct ReplayArgs {
     /// The component that judges the messages (.wasm).
     #[arg(value_name = "COMPONENT")]
@@ -47,6 +50,15 @@ pub struct ReplayArgs {
     /// RedrivePolicy.
     #[arg(long, value_name = "URL", env = "ETL_HOST_DEAD_LETTER_QUEUE_URL")]
     dead_letter_queue_url: Option<String>,
+    /// The database of the ledger, for its secrets: as in a run. Without it, or
+    /// DATABASE_URL, what is not signed yet goes back as a new message.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "ETL_HOST_DATABASE_URL",
+        hide_env_values = true
+    )]
+    database_url: Option<String>,
     /// Where a producer's own event id stands in the body, if the run is told:
     /// a message without one would be rejected again.
     #[arg(long, value_name = "POINTER", env = "ETL_HOST_EVENT_ID", value_parser = pointer)]
@@ -75,7 +87,12 @@ impl ReplayArgs {
     /// # Errors
     /// Something makes no sense (78).
     pub fn replay(self) -> Result<Replay, Failure> {
+        let named = self.database_url.is_some() || std::env::var_os("DATABASE_URL").is_some();
+        let url = self.database_url;
         Ok(Replay {
+            database: named
+                .then(|| database(url, STATEMENT_SECS_DEFAULT))
+                .transpose()?,
             component: self.component,
             conditions: self.conditions.conditions(Vec::new())?,
             queue: QueueSettings {

@@ -4,7 +4,7 @@
 //! What it keeps: a message is in the dead-letter queue, or in the other one,
 //! or in both, and never in neither. All that stays in the dead-letter queue is
 //! kept hidden until the end, so that each message is met once, and is visible
-//! again after it. PostgreSQL is not asked.
+//! again after it. Of PostgreSQL only the secrets are asked, if at all.
 
 mod args;
 mod report;
@@ -16,12 +16,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
+use sha2::{Digest, Sha256};
 
 use crate::exit::{Ends, Failure, Kind, failure};
 use crate::message::Message;
+use crate::origin::{Claim, Secrets};
+use crate::output::{Database, DatabaseError, FoundSecrets, secrets};
 use crate::queue::{
     Budget, Deleter, Deletions, Delivery, Lease, Leases, Observer, QueueError, QueueEvent,
-    QueueSettings, RECEIVE_MESSAGES_MAX, Redrive, Return, Returned,
+    QueueSettings, RECEIVE_MESSAGES_MAX, Redrive, Return, Returned, Returning,
 };
 use crate::sandbox::{Conditions, Judge, Sandbox, SandboxThreads};
 use crate::shutdown::{Shutdown, shutdown};
@@ -43,6 +46,9 @@ pub struct Replay {
     pub conditions: Conditions,
     /// The queue that they came from, and where they are.
     pub queue: QueueSettings,
+    /// Where the secrets are, under which origins are signed anew. Without it
+    /// each message goes back with the origin that it came with.
+    pub database: Option<Database>,
     /// Where a producer's own event id stands in a body that has to have one.
     pub event_id: Option<String>,
     /// What is done with them.
@@ -76,12 +82,37 @@ impl Replay {
         let judge = SandboxThreads::start(Arc::new(sandbox), 1)
             .context("start a thread for the component")
             .ends_as(Kind::Internal)?;
-        let redrive = Redrive::find(&self.queue).await;
-        let redrive = redrive.map_err(|error| self.unusable(&error))?;
+        let FoundSecrets { secrets, warning } = self.secrets().await;
+        let redrive = Redrive::find(&self.queue, secrets).await;
+        let mut redrive = redrive.map_err(|error| self.unusable(&error))?;
+        redrive.warnings.extend(warning);
         let report = Report::new(component, &redrive, self.mode);
         Ok(Replaying::begin(self, judge, redrive, report, stop)
             .end()
             .await)
+    }
+
+    /// The secrets, where they are to be had: a replay goes on without them,
+    /// because dead letters mostly carry their proofs already.
+    async fn secrets(&self) -> FoundSecrets {
+        let Some(database) = self.database.as_ref().filter(|_| self.mode != Mode::Look) else {
+            return FoundSecrets::default();
+        };
+        let unread = |error: DatabaseError| FoundSecrets {
+            secrets: Secrets::default(),
+            warning: Some(format!(
+                "the secrets of {} cannot be read: {error}; what comes without a proof goes back \
+                 without one, as a new message",
+                database.place()
+            )),
+        };
+        let session = match database.connect().await {
+            Ok(session) => session,
+            Err(error) => return unread(error),
+        };
+        let found = secrets(&session).await;
+        session.close().await;
+        found.unwrap_or_else(unread)
     }
 
     fn unusable(&self, error: &QueueError) -> Failure {
@@ -103,17 +134,23 @@ struct Replaying {
     leases: Leases,
     budget: Budget,
     stop: Shutdown,
-    /// What has gone back, by the first ids: what comes again in the same run
-    /// was rejected by somebody else, and would go round for ever.
-    gone_back: HashSet<String>,
+    /// What has gone back: what comes again in the same run was rejected by
+    /// somebody else, and would go round for ever.
+    gone_back: HashSet<Known>,
     /// The groups of a FIFO queue of which something stays.
     staying: HashSet<String>,
     report: Report,
 }
 
+/// What a message is known by in one run: its first id, and the digest of its
+/// body where it only claims that id.
+type Known = (String, Option<[u8; 32]>);
+
 /// A message with its verdict, and the lease that keeps it.
 struct Judged {
     message: Message,
+    /// The origin that it claims, where nobody here can check it.
+    claim: Option<Claim>,
     lease: Lease,
     accepted: bool,
 }
@@ -195,14 +232,20 @@ impl Replaying {
     }
 
     async fn judge(&mut self, deliveries: Vec<Delivery>) -> Vec<Judged> {
-        let (messages, leases): (Vec<Message>, Vec<Lease>) = deliveries
+        let (messages, leases): (Vec<Message>, Vec<(Lease, Option<Claim>)>) = deliveries
             .into_iter()
-            .map(|delivery| (delivery.message, delivery.lease))
+            .map(|mut delivery| {
+                // The component is to see what it would see in a run.
+                if let Some(claim) = &delivery.claim {
+                    delivery.message.accept(claim);
+                }
+                (delivery.message, (delivery.lease, delivery.claim))
+            })
             .unzip();
         let judged = self.judge.judge(messages).await;
         let mut verdicts = judged.messages.into_iter().zip(judged.verdicts);
         let mut settled = Vec::new();
-        for lease in leases {
+        for (lease, claim) in leases {
             let Some((message, verdict)) = verdicts.next() else {
                 // The thread is gone: what it leaves unjudged stays.
                 lease.leave();
@@ -212,6 +255,7 @@ impl Replaying {
             self.report.judged(&verdict);
             settled.push(Judged {
                 message,
+                claim,
                 lease,
                 accepted: !matches!(verdict, Verdict::Reject(_)),
             });
@@ -250,7 +294,7 @@ impl Replaying {
             going.into_iter().for_each(|judged| judged.lease.leave());
             return Ok(());
         }
-        let messages: Vec<&Message> = going.iter().map(|judged| &judged.message).collect();
+        let messages: Vec<Returning<'_>> = going.iter().map(Judged::returning).collect();
         let returns = match self.redrive.to.send(&messages).await {
             Ok(returns) => returns,
             Err(error) => {
@@ -282,14 +326,15 @@ impl Replaying {
         let Judged {
             message, accepted, ..
         } = judged;
-        if self.gone_back.contains(&message.origin_id) {
+        let known = judged.known();
+        if self.gone_back.contains(&known) {
             self.report.came_again += 1;
             return false;
         }
         if !accepted && self.mode != Mode::SendAll {
             return false;
         }
-        if !self.redrive.to.takes(message) {
+        if !self.redrive.to.takes(judged.returning()) {
             self.report.unfit += 1;
             return false;
         }
@@ -302,7 +347,22 @@ impl Replaying {
             self.report.behind += 1;
             return false;
         }
-        self.gone_back.insert(message.origin_id.clone())
+        self.gone_back.insert(known)
+    }
+}
+
+impl Judged {
+    fn known(&self) -> Known {
+        let digest = || Sha256::digest(&self.message.body).into();
+        let body = self.claim.as_ref().map(|_| digest());
+        (self.message.origin_id.clone(), body)
+    }
+
+    fn returning(&self) -> Returning<'_> {
+        Returning {
+            message: &self.message,
+            claim: self.claim.as_ref(),
+        }
     }
 }
 

@@ -35,8 +35,7 @@ pub struct Report {
     pub deleted: u64,
     /// Not acknowledged: they stay, and may be in the other queue too.
     pub unsent: u64,
-    /// They stay because the other queue would not take them: too many
-    /// attributes, or too large.
+    /// They stay because the other queue would not take them: too large.
     pub unfit: u64,
     /// They stay because an earlier one of their group does.
     pub behind: u64,
