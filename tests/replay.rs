@@ -219,7 +219,8 @@ fn what_is_sent_back_keeps_its_first_id_and_is_stored_once_under_it() {
     assert_eq!(origins, first);
     for message in &returned {
         let names: Vec<&str> = message.sent.attributes.keys().map(String::as_str).collect();
-        assert_eq!(names, ["etl-host.origin-id", "etl-host.origin-sent-ms"]);
+        let origin = ["origin-id", "origin-mac", "origin-sent-ms"];
+        assert_eq!(names, origin.map(|name| format!("etl-host.{name}")));
     }
 
     assert_eq!(scene.load("sha256_mask.wasm")["stored"], 12);
@@ -388,27 +389,64 @@ fn what_comes_again_in_one_run_is_not_sent_again() {
     assert_eq!(scene.returned(), 1);
 }
 
-/// SQS itself has moved it, with all ten attributes that a message may have:
-/// there is no room for its identity.
+/// SQS itself has moved them, so nothing is signed yet: with the ledger's
+/// secrets they keep their identity as far as there is room.
+///
+/// Case 128.
 #[test]
-fn what_would_not_fit_stays() {
-    let mut scene = Scene::empty("replay_unfit", "logins", "logins-dead");
-    let body = scene.logins[0].body();
-    let full = |message: Outgoing, count: usize| {
-        (0..count).fold(message, |message, n| message.attribute(&n.to_string(), "x"))
-    };
-    scene.fake.put(scene.dead, full(Outgoing::new(&body), 9));
-    scene.fake.put(scene.dead, full(Outgoing::new(&body), 8));
+fn with_any_number_of_attributes_a_dead_letter_goes_back() {
+    let mut scene = Scene::empty("replay_full", "logins", "logins-dead");
+    for own in 7..=10 {
+        let message = Outgoing::new(scene.logins[own].body());
+        let message = (0..own).fold(message, |message, n| {
+            message.attribute(&format!("{n}{}", "n".repeat(255)), "x")
+        });
+        scene.ids.push(scene.fake.put(scene.dead, message));
+    }
+    // It makes the ledger, and finds nothing.
+    scene.load("sha256_mask.wasm");
     let looked = scene.replayed(scene.replay(), 0);
     assert_eq!(
         (&looked["sendable"], &looked["unfit"]),
-        (&json!(1), &json!(1))
+        (&json!(4), &json!(0))
     );
-    let sent = scene.replayed(scene.replay().word("--send"), 0);
-    assert_eq!((&sent["sent"], &sent["unfit"]), (&json!(1), &json!(1)));
-    scene.assert_dead(1);
+    let replay = scene
+        .replay()
+        .option("--database-url", scene.database.url());
+    let sent = scene.replayed(replay.word("--send"), 0);
+    assert_eq!(
+        (&sent["sent"], &sent["unfit"]),
+        (&json!(4), &json!(0)),
+        "{sent}"
+    );
+    scene.assert_dead(0);
     let returned = scene.fake.messages(scene.source);
-    assert_eq!(returned[0].sent.attributes.len(), 10);
+    let attributes = returned.iter().map(|message| message.sent.attributes.len());
+    assert_eq!(attributes.collect::<Vec<_>>(), [10, 10, 10, 10]);
+
+    assert_eq!(scene.load("sha256_mask.wasm")["stored"], 4);
+    scene
+        .database
+        .assert_rows(&rows(&scene.logins[7..11], scene.day));
+    // Of the id alone, and of nothing, nobody can tell whose they are.
+    let ledger = scene.database.ledger();
+    let known = |id: &&String| ledger.iter().any(|entry| entry.message_id == **id);
+    assert_eq!(scene.ids.iter().filter(known).count(), 2);
+    scene.assert_hidden();
+}
+
+#[test]
+fn a_database_that_is_away_does_not_keep_a_replay_from_sending() {
+    let mut scene = Scene::new("replay_database_away");
+    let nowhere = "postgres://u:p@127.0.0.1:1/d?sslmode=disable";
+    let replay = scene.replay().option("--database-url", nowhere);
+    let sent = scene.replayed(replay.word("--send"), 0);
+    assert_eq!(sent["sent"], 12, "{sent}");
+    let warnings = sent["warnings"].to_string();
+    assert!(warnings.contains("cannot be read"), "{warnings}");
+    assert_eq!(scene.load("sha256_mask.wasm")["stored"], 12);
+    assert_eq!(scene.database.ledger().len(), MENDABLE + SPOILT);
+    scene.database.assert_rows(&scene.rows());
 }
 
 #[test]

@@ -8,10 +8,9 @@ use super::scene::{Kind, Scene};
 use crate::fake_queue::fault::{Action, Fault};
 use crate::fake_queue::operation::{DELETES, Operation};
 use crate::fake_queue::refusal::Refusal;
-use crate::fake_queue::store::message::Outgoing;
+use crate::support::guest;
 use crate::support::login::{Login, bodies, rows};
 
-const ORIGIN_ID: &str = "etl-host.origin-id";
 /// The longest event id that is taken, in bytes.
 const EVENT_ID_BYTES_MAX: usize = 512;
 
@@ -66,18 +65,26 @@ fn an_event_that_comes_back_under_a_new_message_id_has_one_row() {
 #[test]
 fn two_copies_of_one_rejected_message_have_one_row() {
     let scene = Scene::new();
-    let login = Login::invented("two_copies", 1);
-    // As a kill between the copy and the ledger entry leaves them.
-    let copy = || Outgoing::new(login.body()).attribute(ORIGIN_ID, "the-first-id");
-    let sent = scene.put([copy(), copy()]);
+    let mut login = Login::invented("two_copies", 1);
+    // No address, which one component minds and the other does not.
+    login.ip = "invented-address-of-two-copies".to_owned();
+    let sent = scene.send(&[login.body()]);
+    let strict = scene
+        .host()
+        .option("--transform", guest("truncate_mask.wasm"));
+    let first = strict.until_empty().run().exited(0);
+    // As a kill between the copy and the deletion leaves them.
+    let copies = scene.dead_messages();
+    scene.redrive();
+    scene.put([copies[0].sent.as_ref().clone()]);
 
     let run = scene.host().until_empty().run().exited(0);
 
     let ledger = scene.database.ledger();
     assert_eq!(ledger.len(), 1);
-    assert_eq!(ledger[0].message_id, "the-first-id");
+    assert_eq!(ledger[0].message_id, sent.ids[0]);
     let login = [login];
-    scene.assert_well(&rows(&login, sent.day), 0, &login, &[&run]);
+    scene.assert_well(&rows(&login, sent.day), 0, &login, &[&first, &run]);
 }
 
 /// Cases 50 and 75.

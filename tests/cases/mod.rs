@@ -13,6 +13,8 @@
 //! | 95, 99 | `tls` |
 //! | 98 | `pooler` |
 //! | 108, 109 | `order` |
+//! | 128 | `dead_letters`; `replay::with_any_number_…`; each number and size in `queue/send.rs` |
+//! | 129 | `origin`; each form of a forgery in `origin.rs` of the host |
 //! | 111 | every case here, by `Scene::assert_well` |
 //! | 112 | `privacy::the_most_talkative_log_…` |
 //! | 113, 115 | `secrets` |
@@ -21,9 +23,11 @@
 
 mod component;
 mod database;
+mod dead_letters;
 mod identity;
 mod leak;
 mod order;
+mod origin;
 mod payload;
 mod pgbouncer;
 mod pooler;

@@ -9,7 +9,7 @@ use crate::fake_queue::FakeQueue;
 use crate::fake_queue::journal::Effect;
 use crate::fake_queue::operation::Operation;
 use crate::fake_queue::oracle::Ledger;
-use crate::fake_queue::store::message::Outgoing;
+use crate::fake_queue::store::message::{Outgoing, Stored};
 use crate::support::canary::nothing_leaked;
 use crate::support::database::Database;
 use crate::support::host::{Host, Run};
@@ -68,6 +68,14 @@ impl Scene {
 
     pub fn of_kind(kind: Kind) -> Scene {
         Scene::with(kind, Database::with_table(), Server::get().port)
+    }
+
+    /// Another queue, of a host that writes into the same database.
+    pub fn beside(database: &Database) -> Scene {
+        let server = Server::get();
+        let client = server.connect(&database.name);
+        let database = Database::over(client, database.name.clone(), server.port);
+        Scene::with(Kind::Standard, database, server.port)
     }
 
     /// On a server that listens on this port of the loopback address.
@@ -149,6 +157,27 @@ impl Scene {
     pub fn dead_letters(&self) -> Vec<String> {
         let messages = self.queue.messages(self.dead).into_iter();
         messages.map(|message| message.sent.body.clone()).collect()
+    }
+
+    /// The dead letters are somewhere else from now on.
+    pub fn clear_dead_letters(&self) {
+        self.queue.purge(self.dead);
+    }
+
+    /// From now on the dead-letter queue takes no larger messages.
+    pub fn limit_dead_letters(&self, bytes: usize) {
+        self.queue.set(self.dead, "MaximumMessageSize", bytes);
+    }
+
+    /// Whether a host has asked the queue for messages.
+    pub fn polled(&self) -> bool {
+        let journal = self.queue.journal();
+        journal.matching(|call| call.operation == Operation::ReceiveMessage) > 0
+    }
+
+    /// The dead letters with everything that they carry.
+    pub fn dead_messages(&self) -> Vec<Stored> {
+        self.queue.messages(self.dead)
     }
 
     /// Sends the dead letters back under new ids, as SQS does.

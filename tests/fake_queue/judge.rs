@@ -81,17 +81,22 @@ impl Judge {
         }
         let ids: Vec<Vec<String>> = suspects.iter().map(|one| self.ids(one)).collect();
         let fates = oracle.fates(&ids).await;
-        let copied = |ids: &[String]| {
+        let copied = |suspect: &Suspect, ids: &[String]| {
             let dead_letters = dead_letters.as_ref()?;
             let mut store = lock(store);
-            let queue = store.queue(dead_letters).ok()?;
-            Some(ids.iter().any(|id| queue.has_ever_had(id)))
+            let known = store.queue(dead_letters).ok()?;
+            if ids.iter().any(|id| known.has_ever_had(id)) {
+                return Some(true);
+            }
+            let body = store.queue(queue).ok()?.body_of(&suspect.message_id);
+            let known = store.queue(dead_letters).ok()?;
+            Some(body.is_some_and(|body| known.has_ever_had_body(&body)))
         };
         for ((suspect, ids), fate) in suspects.iter().zip(&ids).zip(fates) {
             let wrong = match fate {
                 Fate::Settled => None,
                 Fate::Unknown => Some(Wrong::DeletedBeforeCommitted),
-                Fate::Rejected => match copied(ids) {
+                Fate::Rejected => match copied(suspect, ids) {
                     Some(true) => None,
                     Some(false) => Some(Wrong::RejectedWithoutCopy),
                     None => Some(Wrong::RejectedAndNotKept),

@@ -147,6 +147,19 @@ impl FakeQueue {
         queue.messages(self.clock.now())
     }
 
+    /// Takes everything out of a queue.
+    pub fn purge(&self, queue: &str) {
+        let mut store = self.sqs.store();
+        store.queue(queue).expect("a queue of the test").purge();
+    }
+
+    /// Sets an attribute of a queue that is there.
+    pub fn set(&self, queue: &str, name: &str, value: impl ToString) {
+        let attributes = BTreeMap::from([(name.to_owned(), value.to_string())]);
+        let set = self.sqs.store().set_attributes(queue, &attributes);
+        set.expect("an attribute that SQS would take");
+    }
+
     /// Sends what is visible in a dead-letter queue back, as SQS's own message
     /// move does. Gives the old and the new id of each.
     pub fn redrive(&self, dead: &str, source: &str) -> Vec<(String, String)> {

@@ -125,6 +125,13 @@ fn a_rejected_message_is_copied_before_it_is_deleted() {
     scene.take();
     scene.fake.assert_deletes_lawful(1);
 
+    // A copy that has no room for an origin.
+    let full = scene.fake.send(SOURCE, &["c"]).remove(0);
+    enter(&database, &full, "rejected");
+    scene.fake.put(DEAD, Outgoing::new("c"));
+    scene.take();
+    scene.fake.assert_deletes_lawful(2);
+
     let uncopied = scene.fake.send(SOURCE, &["b"]).remove(0);
     enter(&database, &uncopied, "rejected");
     scene.take();

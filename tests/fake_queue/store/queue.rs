@@ -4,6 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use sha2::{Digest, Sha256};
+
 use super::message::{State, Stored};
 use super::settings::Settings;
 use crate::fake_queue::clock::Moment;
@@ -34,6 +36,8 @@ pub struct Queue {
     pub(super) gone: HashMap<u64, String>,
     /// Under which ids messages have ever come in.
     pub(super) arrivals: HashSet<String>,
+    /// The digests of all bodies that ever came.
+    bodies: HashSet<[u8; 32]>,
     pub(super) next_message: u64,
     pub(super) next_receive: u64,
     pub(super) tally: Tally,
@@ -71,6 +75,7 @@ impl Queue {
             attempts: HashMap::new(),
             gone: HashMap::new(),
             arrivals: HashSet::new(),
+            bodies: HashSet::new(),
             next_message: 0,
             next_receive: 1,
             tally: Tally::default(),
@@ -83,6 +88,8 @@ impl Queue {
         self.next_message += 1;
         self.arrivals.insert(message.origin_id().to_owned());
         self.arrivals.insert(message.message_id.clone());
+        self.bodies
+            .insert(Sha256::digest(&message.sent.body).into());
         let state = message.state;
         let visible = Stored {
             state: State::Visible,
@@ -144,6 +151,28 @@ impl Queue {
         let message = self.messages.remove(&number)?;
         self.gone.insert(number, message.message_id.clone());
         Some(message)
+    }
+
+    /// Takes everything out for good.
+    pub fn purge(&mut self) {
+        let numbers: Vec<u64> = self.messages.keys().copied().collect();
+        for number in numbers {
+            self.remove(number);
+        }
+    }
+
+    /// Whether a message of this body ever came: a copy that has no room for an
+    /// origin is known by nothing else.
+    pub fn has_ever_had_body(&self, body: &str) -> bool {
+        let digest: [u8; 32] = Sha256::digest(body).into();
+        self.bodies.contains(&digest)
+    }
+
+    /// The body of a message that is here.
+    pub fn body_of(&self, message_id: &str) -> Option<String> {
+        let mut messages = self.messages.values();
+        let found = messages.find(|message| message.message_id == message_id)?;
+        Some(found.sent.body.clone())
     }
 
     pub fn has_ever_had(&self, id: &str) -> bool {
