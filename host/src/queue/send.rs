@@ -189,7 +189,7 @@ mod tests {
         additions(message, &rejection, &"0".repeat(64), secrets)
     }
 
-    fn names<'a>(of: &'a [Attribute]) -> Vec<&'a str> {
+    fn names(of: &[Attribute]) -> Vec<&str> {
         let names = of.iter().map(|attribute| attribute.name.as_str());
         names
             .map(|name| name.trim_start_matches("etl-host."))
