@@ -23,6 +23,7 @@ mod main_job;
 mod manual;
 mod new;
 mod operator;
+mod patience;
 mod privacy;
 mod redelivery;
 mod rejected;

@@ -19,7 +19,7 @@ use crate::support::host::{Host, Run};
 use crate::support::login::Login;
 use crate::support::queue::Queue;
 // The server's file looks for these beside itself.
-use crate::support::{account, block_on, pause, spawn, supervised};
+use crate::support::{account, block_on, patience, pause, spawn, supervised};
 use crate::support::{deserted_address, guest};
 
 /// How many messages a test sends at once.

@@ -4,11 +4,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use tokio_postgres::Client;
 
 use crate::support::account::Account;
+use crate::support::patience::Deadline;
 use crate::support::postgres::{OWNER, OWNER_PASSWORD, Server, connect};
 use crate::support::supervised::{Supervised, free_port, make_directory, on_path};
 use crate::support::{block_on, pause};
@@ -75,11 +75,11 @@ fn start_once(binary: &Path, pool_mode: &str) -> Result<Pgbouncer, String> {
         port,
         program: Supervised::start(&pgbouncer, directory, account.as_ref(), "KILL")?,
     };
-    let deadline = Instant::now() + Duration::from_secs(START_SECS_MAX);
+    let deadline = Deadline::after_secs(START_SECS_MAX);
     while pooler.starts() == 0 {
         pooler.program.still_runs()?;
         let log = pooler.log();
-        if log.contains("FATAL") || Instant::now() > deadline {
+        if log.contains("FATAL") || deadline.is_over() {
             return Err(log);
         }
         pause();

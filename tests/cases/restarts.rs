@@ -14,7 +14,7 @@ use crate::support::database::Database;
 use crate::support::login::{Login, bodies, rows};
 use crate::support::wait_until;
 // The server's file looks for these beside itself.
-use crate::support::{account, block_on, pause, spawn, supervised};
+use crate::support::{account, block_on, patience, pause, spawn, supervised};
 
 const MESSAGES: usize = 30;
 

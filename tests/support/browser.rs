@@ -4,11 +4,11 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use super::folder::Folder;
+use super::patience::Deadline;
 use super::supervised::on_path;
 use super::{WAIT_SECS_MAX, pause};
 
@@ -149,8 +149,8 @@ impl Browser {
 
 /// Whether it ends well within the time that anything may take.
 fn ends(mut browser: Child) -> bool {
-    let deadline = Instant::now() + Duration::from_secs(WAIT_SECS_MAX);
-    while Instant::now() < deadline {
+    let deadline = Deadline::after_secs(WAIT_SECS_MAX);
+    while !deadline.is_over() {
         if let Some(status) = browser.try_wait().expect("look at the browser") {
             return status.success();
         }

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use super::database::Database;
+use super::patience::Deadline;
 use super::queue::{ACCESS_KEY_ID, Queue, REGION, SECRET_ACCESS_KEY};
 use super::{WAIT_SECS_MAX, guest, pause, repository};
 
@@ -175,10 +175,20 @@ pub struct Run {
 impl Running {
     /// Waits until the condition holds, while the binary keeps running.
     pub fn wait_until(&mut self, what: &str, mut condition: impl FnMut() -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(WAIT_SECS_MAX);
-        while !condition() {
-            let ended = self.child.try_wait().expect("look at the binary");
-            if ended.is_some() || Instant::now() > deadline {
+        let deadline = Deadline::after_secs(WAIT_SECS_MAX);
+        // What decides to give up is read first: a condition that has become
+        // true meanwhile counts.
+        loop {
+            let (ended, over) = (self.ended(), deadline.is_over());
+            if ended.is_some() {
+                // Its last words may still be on their way.
+                self.stdout.read_to_end();
+                self.stderr.read_to_end();
+            }
+            if condition() {
+                return;
+            }
+            if ended.is_some() || over {
                 self.give_up(&format!("waited in vain until {what} (ended: {ended:?})"));
             }
             pause();
@@ -239,9 +249,9 @@ impl Running {
 
     /// Asks again and again, as an impatient person does, until it ends.
     pub fn insist(mut self) -> Run {
-        let deadline = Instant::now() + Duration::from_secs(WAIT_SECS_MAX);
-        while self.child.try_wait().expect("look at the binary").is_none() {
-            if Instant::now() > deadline {
+        let deadline = Deadline::after_secs(WAIT_SECS_MAX);
+        while self.ended().is_none() {
+            if deadline.is_over() {
                 self.give_up("the binary does not end, however often it is asked");
             }
             self.terminate();
@@ -258,12 +268,12 @@ impl Running {
 
     /// Waits for its end.
     pub fn finish(mut self) -> Run {
-        let deadline = Instant::now() + Duration::from_secs(WAIT_SECS_MAX);
+        let deadline = Deadline::after_secs(WAIT_SECS_MAX);
         let status = loop {
-            if let Some(status) = self.child.try_wait().expect("look at the binary") {
+            if let Some(status) = self.ended() {
                 break status;
             }
-            if Instant::now() > deadline {
+            if deadline.is_over() {
                 self.give_up("the binary does not end");
             }
             pause();
@@ -274,6 +284,11 @@ impl Running {
             stdout: self.stdout.read_to_end(),
             stderr: self.stderr.read_to_end(),
         }
+    }
+
+    /// How it ended, if it has.
+    fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("look at the binary")
     }
 
     fn give_up(&mut self, why: &str) -> ! {
@@ -298,8 +313,7 @@ impl Running {
     }
 
     pub fn has_ended(&mut self) -> bool {
-        let ended = self.child.try_wait().expect("look at the binary");
-        ended.is_some()
+        self.ended().is_some()
     }
 }
 

@@ -4,6 +4,16 @@
 //! No test sleeps to let something happen: it waits for a condition, and
 //! `wait_until` bounds that wait. (Without the demo there is no SQS server over
 //! HTTP, nor what needs one.)
+//!
+//! How to bound time in a test, so that a busy machine never fails it:
+//! 1. Wait with `wait_until` or the host's `wait_until`; a future with
+//!    `patience::within`, a channel with `patience::receive`, a loop of your own
+//!    with `patience::Deadline`. What follows an event, such as a count, a log
+//!    line or an entry of a journal, is awaited too, not read once.
+//! 2. "Ends within 5 s" is measured with `patience::Stopwatch`, not `Instant`.
+//!    Only a lower bound ("not before 1 s") is measured in wall time.
+//! 3. Do not look for a moment that passes: make it last (a fault that goes on
+//!    until it is stopped), or look for the trace that it leaves.
 
 pub mod account;
 pub mod browser;
@@ -17,6 +27,7 @@ pub mod folder;
 pub mod host;
 pub mod login;
 pub mod page;
+pub mod patience;
 pub mod postgres;
 #[cfg(feature = "demo")]
 pub mod queue;
@@ -25,12 +36,14 @@ pub mod supervised;
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
-/// How long any condition may take. Generous: the tests share two cores, and a
-/// debug build compiles each component anew.
+use self::patience::Deadline;
+
+/// How long any condition may take, in fair time. Generous: the tests share two
+/// cores, and a debug build compiles each component anew.
 pub const WAIT_SECS_MAX: u64 = 60;
 
 /// The one runtime behind every server and client of this process.
@@ -52,12 +65,14 @@ pub fn spawn(future: impl Future<Output = ()> + Send + 'static) {
 
 /// Waits until the condition holds. Panics, saying what it waited for.
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(WAIT_SECS_MAX);
-    while !condition() {
-        assert!(
-            Instant::now() < deadline,
-            "waited {WAIT_SECS_MAX} s in vain until {what}"
-        );
+    let deadline = Deadline::after_secs(WAIT_SECS_MAX);
+    // The deadline first: a condition that has become true meanwhile counts.
+    loop {
+        let over = deadline.is_over();
+        if condition() {
+            return;
+        }
+        assert!(!over, "waited {WAIT_SECS_MAX} s in vain until {what}");
         pause();
     }
 }

@@ -6,11 +6,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
 
 use tokio_postgres::{Client, NoTls};
 
 use super::account::Account;
+use super::patience::Deadline;
 use super::supervised::{Supervised, free_port, make_directory, on_path};
 use super::{block_on, pause, spawn};
 
@@ -194,9 +194,9 @@ fn start_once(binaries: &Path, sync: &str) -> Result<Server, String> {
         port,
         program: Supervised::start(&postgres, directory, account.as_ref(), "INT")?,
     };
-    let deadline = Instant::now() + Duration::from_secs(START_SECS_MAX);
+    let deadline = Deadline::after_secs(START_SECS_MAX);
     while !server.is_up()? {
-        if Instant::now() > deadline {
+        if deadline.is_over() {
             return Err(server.log());
         }
         pause();

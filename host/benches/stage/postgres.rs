@@ -3,6 +3,9 @@
 
 #[path = "../../../tests/support/account.rs"]
 mod account;
+#[path = "../../../tests/support/patience.rs"]
+#[allow(dead_code, reason = "what the tests need is more")]
+mod patience;
 #[path = "../../../tests/support/postgres.rs"]
 #[allow(dead_code, reason = "what the tests need is more")]
 mod server;
