@@ -14,6 +14,9 @@ pub struct Table {
     pub name: TableName,
     /// Its columns, in the table's order.
     pub columns: Vec<TableColumn>,
+    /// The names of its rules for inserted rows that PostgreSQL does not allow
+    /// where one statement writes to two tables.
+    pub rules: Vec<String>,
 }
 
 /// A column of the target table.
@@ -29,12 +32,29 @@ pub struct TableColumn {
     pub cast_type: String,
     /// Whether the base type is an enumeration.
     pub is_enum: bool,
-    /// Whether null is refused.
+    /// Whether null is refused, by the column or by its domain.
     pub not_null: bool,
+    /// The domain that refuses null, as SQL can name it.
+    pub not_null_domain: Option<String>,
+    /// Whether it is part of the primary key.
+    pub in_primary_key: bool,
     /// Whether a row may leave it out: a default, an identity, or nullable.
     pub may_be_left_out: bool,
-    /// Whether it is computed, so that nobody can write it.
-    pub generated: bool,
+    /// Who gives it its values.
+    pub filled_by: FilledBy,
+}
+
+/// Who gives a column its values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FilledBy {
+    /// Whoever inserts a row.
+    Writer,
+    /// The table, by its own counter (`GENERATED ALWAYS AS IDENTITY`).
+    Identity,
+    /// The table, by an expression (`GENERATED ALWAYS AS … STORED`).
+    Expression,
+    /// The table, by an expression at each reading (`GENERATED … VIRTUAL`).
+    VirtualExpression,
 }
 
 impl Table {
@@ -45,7 +65,15 @@ impl Table {
     pub async fn find(session: &Session, name: &str) -> Result<Option<Self>, DatabaseError> {
         let found = session
             .ask(
-                "SELECT n.nspname::text, c.relname::text, c.oid FROM pg_class c \
+                // Only a rule without a condition, in place of the insertion and
+                // with RETURNING is one that a WITH may contain (else 0A000).
+                "SELECT n.nspname::text, c.relname::text, c.oid, \
+                 ARRAY(SELECT rulename::text FROM pg_rewrite \
+                       WHERE ev_class = c.oid AND ev_type = '3' AND ev_enabled IN ('O', 'A') \
+                       AND NOT (is_instead AND ev_qual = '<>' \
+                           AND ev_action LIKE '%:returningList (%') \
+                       ORDER BY 1) \
+                 FROM pg_class c \
                  JOIN pg_namespace n ON n.oid = c.relnamespace \
                  WHERE c.oid = to_regclass($1) AND c.relkind IN ('r', 'p')",
                 &[(&name, Type::TEXT)],
@@ -61,6 +89,7 @@ impl Table {
                 name: found.get(1),
             },
             columns: columns(session, oid).await?,
+            rules: found.get(3),
         }))
     }
 
@@ -157,19 +186,29 @@ async fn columns(session: &Session, table: u32) -> Result<Vec<TableColumn>, Data
     let rows = session
         .ask(
             // A domain is followed down to the type it is made of.
-            "WITH RECURSIVE base(attnum, oid, typtype) AS (
-                 SELECT a.attnum, t.oid, t.typtype FROM pg_attribute a
+            "WITH RECURSIVE base(attnum, oid, typtype, typnotnull) AS (
+                 SELECT a.attnum, t.oid, t.typtype, t.typnotnull FROM pg_attribute a
                  JOIN pg_type t ON t.oid = a.atttypid
                  WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
                  UNION ALL
-                 SELECT b.attnum, t.oid, t.typtype FROM base b
+                 SELECT b.attnum, t.oid, t.typtype, t.typnotnull FROM base b
                  JOIN pg_type d ON d.oid = b.oid
                  JOIN pg_type t ON t.oid = d.typbasetype
-                 WHERE b.typtype = 'd')
+                 WHERE b.typtype = 'd'),
+             domain(attnum, oid) AS (
+                 SELECT attnum, min(oid) FROM base WHERE typtype = 'd' AND typnotnull
+                 GROUP BY attnum)
              SELECT a.attname::text, format_type(a.atttypid, a.atttypmod), t.typname::text,
-                 format_type(t.oid, NULL), t.typtype = 'e', a.attnotnull,
-                 a.atthasdef OR a.attidentity <> '' OR NOT a.attnotnull, a.attgenerated <> ''
+                 format_type(t.oid, NULL), t.typtype = 'e', a.attnotnull OR d.oid IS NOT NULL,
+                 format_type(d.oid, NULL),
+                 EXISTS (SELECT FROM pg_index i WHERE i.indrelid = a.attrelid
+                     AND i.indisprimary AND a.attnum = ANY (i.indkey)),
+                 a.atthasdef OR a.attidentity <> '' OR own.typdefault IS NOT NULL
+                     OR NOT (a.attnotnull OR d.oid IS NOT NULL),
+                 a.attidentity = 'a', a.attgenerated <> '', a.attgenerated = 'v'
              FROM pg_attribute a
+             JOIN pg_type own ON own.oid = a.atttypid
+             LEFT JOIN domain d ON d.attnum = a.attnum
              JOIN base b ON b.attnum = a.attnum AND b.typtype <> 'd'
              JOIN pg_type t ON t.oid = b.oid
              WHERE a.attrelid = $1 ORDER BY a.attnum",
@@ -183,8 +222,15 @@ async fn columns(session: &Session, table: u32) -> Result<Vec<TableColumn>, Data
         cast_type: row.get(3),
         is_enum: row.get(4),
         not_null: row.get(5),
-        may_be_left_out: row.get(6),
-        generated: row.get(7),
+        not_null_domain: row.get(6),
+        in_primary_key: row.get(7),
+        may_be_left_out: row.get(8),
+        filled_by: match (row.get(9), row.get(10), row.get(11)) {
+            (true, _, _) => FilledBy::Identity,
+            (_, _, true) => FilledBy::VirtualExpression,
+            (_, true, _) => FilledBy::Expression,
+            _ => FilledBy::Writer,
+        },
     });
     Ok(columns.collect())
 }
