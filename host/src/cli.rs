@@ -499,16 +499,22 @@ struct LimitArgs {
         default_value_t = sandbox::CORE_INSTANCES_DEFAULT,
         value_parser = value_parser!(u32).range(1..=i64::from(sandbox::CORE_INSTANCES_MAX)))]
     transform_core_instances_max: u32,
-    /// Time for one message, in milliseconds.
+    /// Processor time for one message, in milliseconds.
     #[arg(long, value_name = "MS", env = "ETL_HOST_TRANSFORM_MESSAGE_MS_MAX",
         default_value_t = sandbox::MESSAGE_MS_DEFAULT,
         value_parser = value_parser!(u64).range(1..=sandbox::CALL_MS_MAX))]
     transform_message_ms_max: u64,
-    /// Time for one batch, in milliseconds.
+    /// Processor time for one batch, in milliseconds.
     #[arg(long, value_name = "MS", env = "ETL_HOST_TRANSFORM_BATCH_MS_MAX",
         default_value_t = sandbox::BATCH_MS_DEFAULT,
         value_parser = value_parser!(u64).range(1..=sandbox::CALL_MS_MAX))]
     transform_batch_ms_max: u64,
+    /// Processor time of the host to check what comes out of one message, in
+    /// milliseconds; a message that needs more is rejected with check-limit.
+    #[arg(long, value_name = "MS", env = "ETL_HOST_TRANSFORM_CHECK_MS_MAX",
+        default_value_t = sandbox::CHECK_MS_DEFAULT,
+        value_parser = value_parser!(u64).range(1..=sandbox::CALL_MS_MAX))]
+    transform_check_ms_max: u64,
     /// Rows out of one message.
     #[arg(long, value_name = "ROWS", env = "ETL_HOST_TRANSFORM_ROWS_PER_MESSAGE_MAX",
         default_value_t = sandbox::ROWS_PER_MESSAGE_DEFAULT,
@@ -632,6 +638,7 @@ impl LimitArgs {
             core_instances_max: self.transform_core_instances_max,
             message_ms_max: self.transform_message_ms_max,
             batch_ms_max: self.transform_batch_ms_max,
+            check_ms_max: self.transform_check_ms_max,
             message_instructions_max: sandbox::MESSAGE_INSTRUCTIONS_DEFAULT,
             rows_per_message_max: self.transform_rows_per_message_max as usize,
             result_bytes_max: (self.transform_result_kib_max as usize) << 10,

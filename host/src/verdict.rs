@@ -69,6 +69,9 @@ pub enum Reason {
     /// The sandbox: a value of the result holds a raw value of a sensitive
     /// field, or nobody can tell because the body is no JSON.
     Leak,
+    /// The host: checking the result took longer than its limit, so nobody can
+    /// tell whether a raw value is in the rows.
+    CheckLimit,
     /// The host: the event id that was asked for is missing or no text.
     EventId,
     /// PostgreSQL refuses this record; the SQLSTATE says why.
@@ -77,7 +80,7 @@ pub enum Reason {
 
 impl Reason {
     /// All but PostgreSQL's own, which are no closed set.
-    pub const NAMED: [Self; 14] = [
+    pub const NAMED: [Self; 15] = [
         Self::Malformed,
         Self::Unsupported,
         Self::Missing,
@@ -91,6 +94,7 @@ impl Reason {
         Self::ResultLimit,
         Self::BrokenInterface,
         Self::Leak,
+        Self::CheckLimit,
         Self::EventId,
     ];
 
@@ -103,6 +107,12 @@ impl Reason {
     }
 
     /// Whether the component is at fault, and not the message by its judgement.
+    ///
+    /// A check that runs over its limit is no fault (November 2026). What a check
+    /// costs follows from the message as much as from the component. As a fault,
+    /// one message in twenty of a hostile producer would quarantine an honest
+    /// component, and hold the queue. A component whose every result is too
+    /// expensive is held by the share of what it rejects.
     pub fn is_fault(&self) -> bool {
         matches!(
             self,
@@ -132,6 +142,7 @@ impl fmt::Display for Reason {
             Self::ResultLimit => "result-limit",
             Self::BrokenInterface => "broken-interface",
             Self::Leak => "leak",
+            Self::CheckLimit => "check-limit",
             Self::EventId => "event-id",
             Self::Database(sqlstate) => return write!(f, "database-{sqlstate}"),
         })

@@ -62,6 +62,7 @@ fn policies() -> [Policy; 3] {
             // A debug build on a loaded machine.
             message_ms_max: 60_000,
             batch_ms_max: 60_000,
+            check_ms_max: 60_000,
             ..Limits::default()
         };
         let sandbox = Sandbox::load(&file, &conditions(limits), 1);

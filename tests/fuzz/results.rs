@@ -209,7 +209,7 @@ fn check(bytes: &[u8]) {
         ..Limits::default()
     };
     let description = description();
-    let guard = Guard::new(&description, &[]);
+    let guard = Guard::new(&description, &[], limits.check_ms_max);
     let body = serde_json::json!({"ip": SECRETS[0], "device_id": SECRETS[1]}).to_string();
 
     let rows = match outcome::verdict(outcome, &description, &limits) {

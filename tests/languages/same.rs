@@ -66,6 +66,7 @@ pub fn conditions(wasi: bool) -> Conditions {
     let limits = Limits {
         message_ms_max: MESSAGE_MS_MAX,
         batch_ms_max: MESSAGE_MS_MAX,
+        check_ms_max: MESSAGE_MS_MAX,
         ..Limits::default()
     };
     Conditions {

@@ -194,7 +194,7 @@ impl Sandbox {
                 program,
                 arguments,
                 isolation: *isolation,
-                guard: Guard::new(&description, sensitive),
+                guard: Guard::new(&description, sensitive, limits.check_ms_max),
                 description,
             })
         };

@@ -1,15 +1,12 @@
 //! The engine: how wasmtime compiles and where instances live.
 
 use std::num::NonZeroUsize;
-use std::thread;
-use std::time::Duration;
 
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::limits::{Limits, MEMORIES_MAX, TABLES_MAX};
+use super::ticker::tick;
 
-/// How often the epoch advances, and so how finely time limits are kept.
-pub(super) const EPOCH_TICK_MS: u64 = 5;
 /// What stays mapped of an instance's memory between two instances: what a
 /// large batch takes of a small guest; resetting the pages that were written to
 /// costs less than faulting them in.
@@ -69,24 +66,6 @@ pub(super) fn engine(
         .concurrency_support(false)
         .wasm_gc(false);
     let engine = Engine::new(&config)?;
-    tick(&engine);
+    tick(&engine)?;
     Ok(engine)
-}
-
-/// Advances the engine's epoch for as long as the engine is in use.
-fn tick(engine: &Engine) {
-    let engine = engine.weak();
-    thread::spawn(move || {
-        while let Some(engine) = engine.upgrade() {
-            engine.increment_epoch();
-            drop(engine);
-            thread::sleep(Duration::from_millis(EPOCH_TICK_MS));
-        }
-    });
-}
-
-/// The epoch deadline for a number of milliseconds: rounded up, and one tick
-/// more, because the current tick may be about to end.
-pub(super) fn ticks(milliseconds: u64) -> u64 {
-    milliseconds.div_ceil(EPOCH_TICK_MS) + 1
 }

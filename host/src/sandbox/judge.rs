@@ -4,16 +4,17 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use wasmtime::{Store, Trap};
+use wasmtime::{Store, StoreContextMut, Trap, UpdateDeadline};
 
 use super::bindings::Transform;
 use super::bindings::exports::etl::transform::policy as types;
 use super::component::{Program, Sandbox, told};
 use super::description::{Description, TEXT_BYTES_MAX};
-use super::engine::{Instructions, ticks};
+use super::engine::Instructions;
 use super::guard::Inspector;
 use super::limits::{HANDLES_MAX, Isolation, Meter};
 use super::outcome;
+use super::ticker::Call;
 use crate::message::{Attribute, AttributeValue, Message};
 use crate::verdict::{Reason, Verdict};
 
@@ -96,21 +97,29 @@ impl Sandbox {
 pub(super) struct Instance {
     pub(super) store: Store<Meter>,
     exports: Transform,
+    /// For as long as the guest may run.
+    _call: Call,
 }
 
 impl Instance {
     pub(super) fn fresh(program: &Program, ms_max: u64) -> Result<Self, NoStart> {
+        let call = Call::begin();
         let mut store = Store::new(&program.engine, Meter::new(&program.limits, ms_max));
         store.limiter(|meter| meter);
         store.set_max_component_handles(HANDLES_MAX);
-        store.set_epoch_deadline(ticks(ms_max));
+        store.set_epoch_deadline(store.data().allowance.first_ticks());
+        store.epoch_deadline_callback(at_deadline);
         store.set_hostcall_fuel(program.limits.lifted_bytes_max(1));
         let started = match program.instructions {
             Instructions::Counted => store.set_fuel(program.limits.message_instructions_max),
             Instructions::Uncounted => Ok(()),
         };
         match started.and_then(|()| program.pre.instantiate(&mut store)) {
-            Ok(exports) => Ok(Self { store, exports }),
+            Ok(exports) => Ok(Self {
+                store,
+                exports,
+                _call: call,
+            }),
             Err(error) => Err(NoStart {
                 reason: fault(store.data(), &error),
                 error,
@@ -168,7 +177,8 @@ impl Instance {
         );
     }
 
-    /// Judges messages in a fresh instance within `ms_max` milliseconds.
+    /// Judges messages in a fresh instance within `ms_max` milliseconds of
+    /// processor time.
     fn call(
         sandbox: &Sandbox,
         messages: &[Message],
@@ -235,6 +245,14 @@ impl Instance {
         // (a pointer out of bounds, text that is not UTF-8).
         fault(self.store.data(), error).unwrap_or(Reason::BrokenInterface)
     }
+}
+
+/// Gives a guest more ticks for as long as its thread has processor time left.
+fn at_deadline(mut store: StoreContextMut<'_, Meter>) -> wasmtime::Result<UpdateDeadline> {
+    Ok(match store.data_mut().allowance.more_ticks() {
+        Some(ticks) => UpdateDeadline::Continue(ticks),
+        None => UpdateDeadline::Interrupt,
+    })
 }
 
 /// Why an instance does not start.

@@ -1,8 +1,8 @@
 //! What a component may use, each bound with its unit last, and what it does use.
 
-use std::time::{Duration, Instant};
-
 use wasmtime::ResourceLimiter;
+
+use super::allowance::Allowance;
 
 /// The bounds of one sandbox, set by the operator.
 #[derive(Clone, Copy, Debug)]
@@ -15,10 +15,13 @@ pub struct Limits {
     pub table_elements_max: usize,
     /// Core instances inside one component: its own and its adapters'.
     pub core_instances_max: u32,
-    /// One message on its own, in milliseconds of wall-clock time.
+    /// One message on its own, in milliseconds of processor time.
     pub message_ms_max: u64,
-    /// One call with a batch, in milliseconds of wall-clock time.
+    /// One call with a batch, in milliseconds of processor time.
     pub batch_ms_max: u64,
+    /// What the host does with the result for one message (the leak guard), in
+    /// milliseconds of processor time.
+    pub check_ms_max: u64,
     /// One message on its own, in instructions, where they are counted: by a
     /// [`MeteredSandbox`](super::MeteredSandbox).
     pub message_instructions_max: u64,
@@ -56,6 +59,9 @@ pub const CORE_INSTANCES_MAX: u32 = 100;
 pub const MESSAGE_MS_DEFAULT: u64 = 1_000;
 /// The default bound on a batch.
 pub const BATCH_MS_DEFAULT: u64 = 5_000;
+/// The default bound on checking what comes out for a message: as long as a
+/// message may take to be transformed. Rows of a KiB take some microseconds.
+pub const CHECK_MS_DEFAULT: u64 = MESSAGE_MS_DEFAULT;
 /// As long as SQS keeps a message hidden: nobody waits longer for a verdict.
 pub const CALL_MS_MAX: u64 = 12 * 60 * 60 * 1_000;
 /// The default bound on instructions: about what a core does in the default
@@ -92,6 +98,7 @@ impl Default for Limits {
             core_instances_max: CORE_INSTANCES_DEFAULT,
             message_ms_max: MESSAGE_MS_DEFAULT,
             batch_ms_max: BATCH_MS_DEFAULT,
+            check_ms_max: CHECK_MS_DEFAULT,
             message_instructions_max: MESSAGE_INSTRUCTIONS_DEFAULT,
             rows_per_message_max: ROWS_PER_MESSAGE_DEFAULT as usize,
             result_bytes_max: (RESULT_KIB_DEFAULT as usize) << 10,
@@ -136,9 +143,7 @@ pub enum Isolation {
 /// not tell.
 #[derive(Debug)]
 pub(super) struct Meter {
-    /// The end of its time, for what the host does on its behalf: an epoch
-    /// interrupts the guest's own code only.
-    pub(super) deadline: Instant,
+    pub(super) allowance: Allowance,
     pub(super) memory_bytes: Gauge,
     pub(super) table_elements: Gauge,
 }
@@ -146,7 +151,7 @@ pub(super) struct Meter {
 impl Meter {
     pub(super) fn new(limits: &Limits, ms_max: u64) -> Self {
         Self {
-            deadline: Instant::now() + Duration::from_millis(ms_max),
+            allowance: Allowance::new(ms_max),
             memory_bytes: Gauge::new(limits.memory_bytes_max),
             table_elements: Gauge::new(limits.table_elements_max),
         }

@@ -3,12 +3,12 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Engine, StoreContextMut, Trap};
 
+use super::allowance::Allowance;
 use super::bindings::TransformPre;
 use super::component::told;
 use super::keys::Keys;
@@ -244,17 +244,21 @@ fn grant_keyed_hash(linker: &mut Linker<Meter>, keys: &Arc<Keys>) -> wasmtime::R
     let keys = Arc::clone(keys);
     linker.instance(KEYED_HASH)?.func_wrap(
         HMAC_SHA256,
-        move |store: StoreContextMut<'_, Meter>, (values,): (Vec<Vec<u8>>,)| {
-            Ok((hashes(&keys, &values, store.data().deadline)?,))
+        move |mut store: StoreContextMut<'_, Meter>, (values,): (Vec<Vec<u8>>,)| {
+            Ok((hashes(&keys, &values, &mut store.data_mut().allowance)?,))
         },
     )
 }
 
 /// The hashes, unless the guest's time ends: it may ask for millions at once.
-fn hashes(keys: &Keys, values: &[Vec<u8>], deadline: Instant) -> wasmtime::Result<Vec<Vec<u8>>> {
+fn hashes(
+    keys: &Keys,
+    values: &[Vec<u8>],
+    allowance: &mut Allowance,
+) -> wasmtime::Result<Vec<Vec<u8>>> {
     let mut hashes = Vec::with_capacity(values.len());
     for values in values.chunks(HASHES_PER_LOOK) {
-        if Instant::now() > deadline {
+        if allowance.is_over() {
             return Err(Trap::Interrupt.into());
         }
         hashes.extend(values.iter().map(|value| keys.hash(value)));
@@ -284,7 +288,6 @@ fn ensure_interface(engine: &Engine, component: &Component) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
-    use std::time::Duration;
 
     use super::*;
     use crate::sandbox::fuzz::{conditions, message};
@@ -296,10 +299,9 @@ mod tests {
     fn hashes_end_with_the_time_of_who_asked_for_them() {
         let keys = Keys::parse(&format!("invented:{}", "07".repeat(32))).unwrap();
         let values = vec![Vec::new(); 3 * HASHES_PER_LOOK];
-        let now = Instant::now();
-        let in_time = hashes(&keys, &values, now + Duration::from_secs(600)).unwrap();
+        let in_time = hashes(&keys, &values, &mut Allowance::new(600_000)).unwrap();
         assert_eq!(in_time, vec![keys.hash(b""); values.len()]);
-        let late = hashes(&keys, &values, now).unwrap_err();
+        let late = hashes(&keys, &values, &mut Allowance::new(0)).unwrap_err();
         assert_eq!(late.downcast_ref::<Trap>(), Some(&Trap::Interrupt));
     }
 
@@ -319,7 +321,7 @@ mod tests {
         let judged = |over: bool| {
             let mut instance = Instance::fresh(&sandbox.program, 600_000).ok().unwrap();
             if over {
-                instance.store.data_mut().deadline = Instant::now();
+                instance.store.data_mut().allowance = Allowance::new(0);
             }
             let judged = instance.judge(&sandbox, std::slice::from_ref(&login));
             judged.map(|outcomes| outcomes.len())

@@ -6,12 +6,13 @@
 
 use std::fmt;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Result;
 use serde::Serialize;
 
 use super::bindings::exports::etl::transform::policy as types;
+use super::clock::thread_time;
 use super::component::{Conditions, Sandbox};
 use super::engine::Instructions;
 use super::judge::Instance;
@@ -34,7 +35,7 @@ pub struct Usage {
     pub memory_bytes: usize,
     /// Elements of all tables together.
     pub table_elements: usize,
-    /// Wall-clock time.
+    /// Processor time of the thread.
     pub time: Duration,
     /// Rows that came out, also where they were refused.
     pub rows: usize,
@@ -107,13 +108,13 @@ impl MeteredSandbox {
         messages: &[Message],
         ms_max: u64,
     ) -> (Result<Vec<types::Outcome>, Reason>, Usage) {
-        let began = Instant::now();
+        let began = thread_time();
         let mut instance = match Instance::fresh(&self.0.program, ms_max) {
             Ok(instance) => instance,
             Err(fault) => return (Err(fault.into()), Usage::default()),
         };
         let outcomes = instance.judge(&self.0, messages);
-        let time = began.elapsed();
+        let time = thread_time().saturating_sub(began);
         let mut size = Size::default();
         for outcome in outcomes.iter().flatten().map(outcome_size) {
             size.rows += outcome.rows;

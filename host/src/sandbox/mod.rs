@@ -6,8 +6,10 @@
 //! fault is used again; rows that hold a raw value of a sensitive field are
 //! refused. What becomes of a verdict is the pipeline's business.
 
+mod allowance;
 mod bindings;
 mod cache;
+mod clock;
 mod component;
 mod contents;
 mod description;
@@ -18,10 +20,13 @@ mod judge;
 mod keys;
 mod limits;
 mod link;
+#[cfg(test)]
+mod loaded_machine;
 mod metered;
 mod nesting;
 mod outcome;
 mod threads;
+mod ticker;
 mod wasi;
 
 #[cfg(test)]
@@ -37,10 +42,10 @@ pub use guard::{Guard, Inspector, Pointer};
 pub use inspect::{Inspection, Readiness};
 pub use keys::{KEY_BYTES_MIN, Keys};
 pub use limits::{
-    BATCH_MS_DEFAULT, CALL_MS_MAX, COMPILE_SECS_DEFAULT, COMPILE_SECS_MAX, CORE_INSTANCES_DEFAULT,
-    CORE_INSTANCES_MAX, Isolation, Limits, MEMORY_MIB_DEFAULT, MEMORY_MIB_MAX,
-    MESSAGE_INSTRUCTIONS_DEFAULT, MESSAGE_MS_DEFAULT, RESULT_KIB_DEFAULT, RESULT_KIB_MAX,
-    ROWS_PER_MESSAGE_DEFAULT, STACK_KIB_DEFAULT, STACK_KIB_MAX, STACK_KIB_MIN,
+    BATCH_MS_DEFAULT, CALL_MS_MAX, CHECK_MS_DEFAULT, COMPILE_SECS_DEFAULT, COMPILE_SECS_MAX,
+    CORE_INSTANCES_DEFAULT, CORE_INSTANCES_MAX, Isolation, Limits, MEMORY_MIB_DEFAULT,
+    MEMORY_MIB_MAX, MESSAGE_INSTRUCTIONS_DEFAULT, MESSAGE_MS_DEFAULT, RESULT_KIB_DEFAULT,
+    RESULT_KIB_MAX, ROWS_PER_MESSAGE_DEFAULT, STACK_KIB_DEFAULT, STACK_KIB_MAX, STACK_KIB_MIN,
     TABLE_ELEMENTS_DEFAULT, TABLE_ELEMENTS_MAX,
 };
 pub use link::{Capabilities, Capability, Grant};

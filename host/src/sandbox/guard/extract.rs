@@ -5,11 +5,18 @@
 //! whatever the depth. Numbers keep the digits that they were sent with.
 
 use std::borrow::Cow;
+use std::ops::ControlFlow::{self, Break, Continue};
 
 use serde::de::IgnoredAny;
 
+use super::Stop;
+use super::budget::Budget;
 use super::json::{Token, Tokens};
 use super::pointer::Pointer;
+
+/// Units of the budget for each pointer that a value, or a member's name, is
+/// compared with.
+const POINTER_UNITS: usize = 4;
 
 /// A value of a sensitive field.
 #[derive(Debug, PartialEq)]
@@ -20,19 +27,18 @@ pub(super) struct Sensitive<'a> {
     pub(super) text: Cow<'a, str>,
 }
 
-/// The body is no JSON text, so nobody can say what it holds.
-#[derive(Debug, PartialEq)]
-pub(super) struct Unreadable;
-
-/// Adds the values at the pointers to `found`; `reached` is a buffer.
+/// Adds the values at the pointers to `found`; with them comes a buffer. It
+/// stops where the body is no JSON text, so that nobody can say what it holds.
 pub(super) fn extract<'a>(
     body: &'a str,
-    pointers: &[Pointer],
-    reached: &mut Vec<usize>,
+    (pointers, reached): (&[Pointer], &mut Vec<usize>),
     found: &mut Vec<Sensitive<'a>>,
-) -> Result<(), Unreadable> {
+    budget: &Budget,
+) -> ControlFlow<Stop> {
     // Skips values with a loop, not by recursion: no depth is too much.
-    serde_json::from_str::<IgnoredAny>(body).map_err(|_| Unreadable)?;
+    if serde_json::from_str::<IgnoredAny>(body).is_err() {
+        return Break(Stop::Unreadable);
+    }
     reached.clear();
     reached.resize(pointers.len(), 0);
     let mut walk = Walk {
@@ -40,9 +46,9 @@ pub(super) fn extract<'a>(
         pointers,
         reached,
         found,
+        budget,
     };
-    walk.value(0);
-    Ok(())
+    walk.value(0)
 }
 
 /// A walk through a body, as deep as its pointers lead.
@@ -52,28 +58,32 @@ struct Walk<'a, 'w> {
     /// How many of each pointer's first steps lead to where the walk is.
     reached: &'w mut Vec<usize>,
     found: &'w mut Vec<Sensitive<'a>>,
+    budget: &'w Budget,
 }
 
 impl<'a> Walk<'a, '_> {
     /// Takes the next value, which `depth` steps lead to.
-    fn value(&mut self, depth: usize) {
+    fn value(&mut self, depth: usize) -> ControlFlow<Stop> {
+        self.budget.spend(self.pointers.len() * POINTER_UNITS)?;
         let mut on_the_way = false;
         for (field, pointer) in self.pointers.iter().enumerate() {
             if self.reached[field] == depth {
                 if pointer.steps().len() == depth {
-                    return self.all(Some(field));
+                    self.all(Some(field));
+                    return Continue(());
                 }
                 on_the_way = true;
             }
         }
         if !on_the_way {
-            return self.all(None);
+            self.all(None);
+            return Continue(());
         }
         match self.tokens.next() {
             Some(Token::Object) => {
                 while let Some(Token::Name(name)) = self.tokens.next() {
-                    self.step(depth, &name.text());
-                    self.value(depth + 1);
+                    self.step(depth, &name.text())?;
+                    self.value(depth + 1)?;
                 }
             }
             Some(Token::Array) => {
@@ -83,22 +93,25 @@ impl<'a> Walk<'a, '_> {
                         self.tokens = ahead;
                         break;
                     }
-                    self.step(depth, &index.to_string());
-                    self.value(depth + 1);
+                    self.step(depth, &index.to_string())?;
+                    self.value(depth + 1)?;
                 }
             }
             _ => {}
         }
+        Continue(())
     }
 
     /// Goes from a container at `depth` to one of its members or elements.
-    fn step(&mut self, depth: usize, name: &str) {
+    fn step(&mut self, depth: usize, name: &str) -> ControlFlow<Stop> {
+        self.budget.spend(self.pointers.len() * POINTER_UNITS)?;
         for (pointer, reached) in self.pointers.iter().zip(self.reached.iter_mut()) {
             if *reached >= depth {
                 let leads = pointer.steps().get(depth).is_some_and(|step| step == name);
                 *reached = depth + usize::from(leads);
             }
         }
+        Continue(())
     }
 
     /// Takes the next value whole: each text and number in it is one of the
@@ -145,7 +158,9 @@ mod tests {
             .map(|text| Pointer::parse(text).unwrap())
             .collect();
         let mut found = Vec::new();
-        extract(body, &pointers, &mut Vec::new(), &mut found).unwrap();
+        let places = (pointers.as_slice(), &mut Vec::new());
+        let extracted = extract(body, places, &mut found, &Budget::default());
+        assert_eq!(extracted, Continue(()));
         found
             .into_iter()
             .map(|value| (value.field, value.text.into_owned()))
@@ -215,8 +230,9 @@ mod tests {
     #[test]
     fn what_is_no_json_cannot_be_read() {
         for body in ["", "words", r#"{"ip":"a""#, r#"{"ip":"a"} and more"#] {
-            let found = extract(body, &[], &mut Vec::new(), &mut Vec::new());
-            assert_eq!(found, Err(Unreadable), "{body}");
+            let places = ([].as_slice(), &mut Vec::new());
+            let stop = extract(body, places, &mut Vec::new(), &Budget::default());
+            assert_eq!(stop, Break(Stop::Unreadable), "{body}");
         }
     }
 }

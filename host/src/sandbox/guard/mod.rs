@@ -6,10 +6,14 @@
 //! ```
 //!
 //! It fails closed: rows of a body that cannot be read are refused, because
-//! nobody can say what must not be in them. It catches a component that forgets
+//! nobody can say what must not be in them, and so are rows that take longer to
+//! look through than the limit. It catches a component that forgets
 //! to mask, or masks with what anyone can undo. One that means to get a value
 //! out, piece by piece or in a code of its own, is not caught: no search could.
 
+mod budget;
+#[cfg(test)]
+mod costs;
 mod disguise;
 mod extract;
 mod form;
@@ -23,7 +27,10 @@ mod tests;
 mod typed;
 
 use std::mem;
+use std::ops::ControlFlow::{self, Break, Continue};
+use std::time::Duration;
 
+use budget::Budget;
 use disguise::{Others, Quarry};
 use extract::Sensitive;
 use json::{Token, Tokens};
@@ -51,14 +58,39 @@ const LAYERS_MAX: usize = 2;
 /// search for so many is fast however they are chosen.
 const VALUES_MAX: usize = 1_000;
 
+/// Units of the budget, about a nanosecond each: for a text or a value whatever
+/// its length; for each byte of a text, which is read some ten times; for each
+/// byte of a value that needles are made of; for each byte of a body.
+const TEXT_UNITS: usize = 16;
+const TEXT_BYTE_UNITS: usize = 16;
+const VALUE_BYTE_UNITS: usize = 32;
+const BODY_BYTE_UNITS: usize = 2;
+/// For each value that a typed value is compared with, and each of its bytes.
+const WHOLE_UNITS: usize = 32;
+const WHOLE_BYTE_UNITS: usize = 2;
+
 /// What is guarded.
 pub struct Guard {
     pointers: Vec<Pointer>,
+    /// The processor time for one message.
+    time_max: Duration,
+}
+
+/// What ends a search before everything has been looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    /// A value of the field with this index stands there.
+    Leak(usize),
+    /// The body is no JSON, or has more sensitive values than are looked for.
+    Unreadable,
+    /// The time is over.
+    Spent,
 }
 
 impl Guard {
     /// Guards what the component declares sensitive, and what the operator adds.
-    pub(super) fn new(description: &Description, operators: &[Pointer]) -> Self {
+    /// Each message may take so many milliseconds of processor time.
+    pub(super) fn new(description: &Description, operators: &[Pointer], ms_max: u64) -> Self {
         let declared = description.fields.iter().filter(|field| field.sensitive);
         let mut pointers: Vec<Pointer> = Vec::new();
         for pointer in declared.map(|field| &field.pointer).chain(operators) {
@@ -66,7 +98,10 @@ impl Guard {
                 pointers.push(pointer.clone());
             }
         }
-        Self { pointers }
+        Self {
+            pointers,
+            time_max: Duration::from_millis(ms_max),
+        }
     }
 
     pub(super) fn pointers(&self) -> &[Pointer] {
@@ -79,6 +114,7 @@ impl Guard {
         let new = more.iter().filter(|more| !self.pointers.contains(more));
         Self {
             pointers: self.pointers.iter().chain(new).cloned().collect(),
+            time_max: self.time_max,
         }
     }
 
@@ -93,6 +129,8 @@ impl Guard {
             short: Short::default(),
             others: Others::default(),
             forms: Default::default(),
+            whole_units: 0,
+            budget: Budget::new(self.time_max),
         }
     }
 }
@@ -114,6 +152,9 @@ pub struct Inspector<'g, 'm> {
     /// Buffers: for a value and its reverse, and for the forms of a text and of
     /// what comes out of it.
     forms: Forms,
+    /// What it takes to compare a typed value with all of them.
+    whole_units: usize,
+    budget: Budget,
 }
 
 type Forms = [Vec<u8>; LAYERS_MAX + 1];
@@ -123,38 +164,52 @@ impl<'m> Inspector<'_, 'm> {
     ///
     /// # Errors
     /// `leak`, with the field. Without one, nobody can tell: the body is no
-    /// JSON, or has more sensitive values than are looked for.
+    /// JSON, or has more sensitive values than are looked for. `check-limit`
+    /// where looking takes longer than it may.
     pub fn inspect(&mut self, body: &'m str, rows: &[Row]) -> Result<(), Rejection> {
         if self.pointers.is_empty() {
             return Ok(());
         }
-        self.values.clear();
-        let extracted = extract::extract(body, self.pointers, &mut self.reached, &mut self.values);
-        if extracted.is_err() || self.values.len() > VALUES_MAX {
-            return Err(Reason::Leak.into());
-        }
-        self.sharpen();
-        let mut forms = mem::take(&mut self.forms);
-        let mut values = rows.iter().flatten();
-        let leak = values.find_map(|value| self.leak(value, &mut forms));
-        self.forms = forms;
-        match leak {
-            None => Ok(()),
-            Some(field) => Err(Rejection {
+        self.budget.renew();
+        match self.search(body, rows) {
+            Continue(()) => Ok(()),
+            Break(Stop::Leak(field)) => Err(Rejection {
                 reason: Reason::Leak,
                 field: Some(self.pointers[field].as_str().to_owned()),
             }),
+            Break(Stop::Unreadable) => Err(Reason::Leak.into()),
+            Break(Stop::Spent) => Err(Reason::CheckLimit.into()),
         }
     }
 
+    fn search(&mut self, body: &'m str, rows: &[Row]) -> ControlFlow<Stop> {
+        self.values.clear();
+        self.budget.spend(body.len() * BODY_BYTE_UNITS)?;
+        let places = (self.pointers, self.reached.as_mut());
+        extract::extract(body, places, &mut self.values, &self.budget)?;
+        if self.values.len() > VALUES_MAX {
+            return Break(Stop::Unreadable);
+        }
+        self.sharpen()?;
+        let mut forms = mem::take(&mut self.forms);
+        let mut values = rows.iter().flatten();
+        let searched = values.try_for_each(|value| self.leak(value, &mut forms));
+        self.forms = forms;
+        searched
+    }
+
     /// Makes needles of the values.
-    fn sharpen(&mut self) {
+    fn sharpen(&mut self) -> ControlFlow<Stop> {
         self.stripped.clear();
         self.written.clear();
         self.short.clear();
         self.others = Others::default();
+        self.whole_units = 0;
         let [form, reversed, ..] = &mut self.forms;
         for Sensitive { field, text } in &self.values {
+            self.budget
+                .spend(TEXT_UNITS + text.len() * VALUE_BYTE_UNITS)?;
+            self.whole_units += WHOLE_UNITS + text.len() * WHOLE_BYTE_UNITS;
             self.others.add(text);
             form::strip(text.as_bytes(), form);
             if form.len() >= STRIPPED_BYTES_MIN {
@@ -180,55 +235,65 @@ impl<'m> Inspector<'_, 'm> {
         }
         self.stripped.ready();
         self.written.ready();
+        Continue(())
     }
 
-    /// The field whose value stands in the given one.
-    fn leak(&self, value: &Value, forms: &mut Forms) -> Option<usize> {
+    /// Stops at a field whose value stands in the given one.
+    fn leak(&self, value: &Value, forms: &mut Forms) -> ControlFlow<Stop> {
         match value {
-            Value::Null | Value::Boolean(_) => None,
+            Value::Null | Value::Boolean(_) => Continue(()),
             Value::Integer(integer) => self.whole(|text| typed::is_integer(text, *integer)),
             Value::Float(float) => self.whole(|text| typed::is_float(text, *float)),
             Value::Date(days) => self.whole(|text| typed::is_day(text, *days)),
             Value::Timestamp(micros) => self.whole(|text| typed::is_moment(text, *micros)),
             Value::Text(text) => self.text(text.as_bytes(), forms),
             Value::Bytes(bytes) => self.text(bytes, forms),
-            Value::Json(json) => self
-                .text(json.as_bytes(), forms)
-                .or_else(|| Tokens::of(json).find_map(|token| self.token(token, forms))),
+            Value::Json(json) => {
+                self.text(json.as_bytes(), forms)?;
+                Tokens::of(json).try_for_each(|token| self.token(token, forms))
+            }
         }
     }
 
-    fn whole(&self, is: impl Fn(&str) -> bool) -> Option<usize> {
-        let value = self.values.iter().find(|value| is(&value.text));
-        value.map(|value| value.field)
+    fn whole(&self, is: impl Fn(&str) -> bool) -> ControlFlow<Stop> {
+        self.budget.spend(self.whole_units)?;
+        match self.values.iter().find(|value| is(&value.text)) {
+            Some(value) => Break(Stop::Leak(value.field)),
+            None => Continue(()),
+        }
     }
 
     /// A part of a JSON text, on its own: what is compared whole is one here.
-    fn token(&self, token: Token, forms: &mut Forms) -> Option<usize> {
+    fn token(&self, token: Token, forms: &mut Forms) -> ControlFlow<Stop> {
         match token {
             Token::Name(text) | Token::Text(text) => self.text(text.text().as_bytes(), forms),
-            Token::Bare(number) => self.text(number.as_bytes(), forms).or_else(|| {
-                let number = number.parse().ok()?;
-                self.whole(|text| typed::is_float(text, number))
-            }),
-            Token::Object | Token::Array | Token::End => None,
+            Token::Bare(number) => {
+                self.text(number.as_bytes(), forms)?;
+                match number.parse() {
+                    Ok(number) => self.whole(|text| typed::is_float(text, number)),
+                    Err(_) => Continue(()),
+                }
+            }
+            Token::Object | Token::Array | Token::End => Continue(()),
         }
     }
 
     /// Looks into a text, and into what comes out of it when a disguise is
     /// undone, for which there has to be a buffer.
-    fn text(&self, text: &[u8], forms: &mut [Vec<u8>]) -> Option<usize> {
+    fn text(&self, text: &[u8], forms: &mut [Vec<u8>]) -> ControlFlow<Stop> {
         let part_bytes_min = self.stripped.bytes_min().min(self.written.bytes_min());
         if text.len() < part_bytes_min && self.short.is_empty() {
-            return None;
+            return self.budget.spend(1);
         }
+        self.budget
+            .spend(TEXT_UNITS + text.len() * TEXT_BYTE_UNITS + self.short.units(text))?;
         let decoded = forms.len() <= LAYERS_MAX;
-        let (form, forms) = forms.split_first_mut()?;
+        let Some((form, forms)) = forms.split_first_mut() else {
+            return Continue(());
+        };
         if !self.written.is_empty() {
             form::lower(text, form);
-            if let Some(field) = self.written.find(form) {
-                return Some(field);
-            }
+            self.written.find(form, &self.budget)?;
         }
         let is_stripped = form::is_stripped(text);
         let stripped = match is_stripped {
@@ -238,25 +303,28 @@ impl<'m> Inspector<'_, 'm> {
                 form
             }
         };
-        let found = self.stripped.find(stripped);
-        let found = found.or_else(|| self.short.find(text, stripped, decoded));
-        if found.is_some() || forms.is_empty() {
-            return found;
+        self.stripped.find(stripped, &self.budget)?;
+        if let Some(field) = self.short.find(text, stripped, decoded) {
+            return Break(Stop::Leak(field));
+        }
+        if forms.is_empty() {
+            return Continue(());
         }
 
-        let mut deeper = |plain: &[u8]| self.text(plain, forms);
         let plain = match is_stripped {
             true => None,
             false => disguise::unescaped(text),
         };
-        if let Some(field) = plain.and_then(|plain| deeper(&plain)) {
-            return Some(field);
+        if let Some(plain) = plain {
+            self.text(&plain, forms)?;
         }
         let quarry = Quarry {
             bytes_min: part_bytes_min.min(self.short.disguised_bytes_min(text)),
             others: self.others,
         };
-        disguise::in_hex(text, stripped, quarry, &mut deeper)
-            .or_else(|| disguise::in_base64(text, quarry, &mut deeper))
+        let mut deeper = |plain: &[u8]| self.text(plain, forms).break_value();
+        let stop = disguise::in_hex(text, stripped, quarry, &mut deeper)
+            .or_else(|| disguise::in_base64(text, quarry, &mut deeper));
+        stop.map_or(Continue(()), Break)
     }
 }

@@ -1,6 +1,11 @@
 //! Many needles, one search: Wu and Manber's, which looks at every few bytes
 //! only. A bigram that stands in no needle lets the search jump past it.
 
+use std::ops::ControlFlow::{self, Break, Continue};
+
+use super::Stop;
+use super::budget::Budget;
+
 /// The needles, and the tables to find them by.
 pub(super) struct Needles {
     bytes: Vec<u8>,
@@ -24,6 +29,9 @@ const BIGRAMS: usize = 256;
 const JUMP_MAX: usize = 255;
 /// The bytes of a needle's head. No needle is shorter.
 const HEAD_BYTES: usize = 4;
+/// Units of the budget for each needle that is compared with a place, beside
+/// one for each 16 of its bytes.
+const NEEDLE_UNITS: usize = 4;
 
 impl Needles {
     pub(super) fn new() -> Self {
@@ -85,36 +93,39 @@ impl Needles {
         self.bytes_min.min(JUMP_MAX)
     }
 
-    /// The field of a needle that stands in the text.
-    pub(super) fn find(&self, text: &[u8]) -> Option<usize> {
+    /// Stops at a needle that stands in the text. Of the budget, it takes what
+    /// it costs to compare needles; whoever calls it pays for the text.
+    pub(super) fn find(&self, text: &[u8], budget: &Budget) -> ControlFlow<Stop> {
         if text.len() < self.bytes_min {
-            return None;
+            return Continue(());
         }
         let window = self.window();
         let mut last = window - 1;
         while let Some(&byte) = text.get(last) {
             match usize::from(self.jumps[hash(text[last - 1], byte)]) {
                 0 => {
-                    if let Some(field) = self.at(&text[last + 1 - window..]) {
-                        return Some(field);
-                    }
+                    self.at(&text[last + 1 - window..], budget)?;
                     last += 1;
                 }
                 jump => last += jump,
             }
         }
-        None
+        Continue(())
     }
 
-    /// The field of a needle that the text begins with.
-    fn at(&self, text: &[u8]) -> Option<usize> {
+    /// Stops at a needle that the text begins with. Many may begin alike.
+    fn at(&self, text: &[u8], budget: &Budget) -> ControlFlow<Stop> {
         let head = head(text);
         let first = self.needles.partition_point(|needle| needle.head < head);
-        self.needles[first..]
-            .iter()
-            .take_while(|needle| needle.head == head)
-            .find(|needle| text.starts_with(&self.bytes[needle.start..needle.end]))
-            .map(|needle| needle.field)
+        let alike = self.needles[first..].iter();
+        for needle in alike.take_while(|needle| needle.head == head) {
+            let bytes = &self.bytes[needle.start..needle.end];
+            budget.spend(NEEDLE_UNITS + bytes.len() / 16)?;
+            if text.starts_with(bytes) {
+                return Break(Stop::Leak(needle.field));
+            }
+        }
+        Continue(())
     }
 }
 
@@ -139,7 +150,10 @@ mod tests {
             searched.add(field, needle);
         }
         searched.ready();
-        searched.find(text)
+        match searched.find(text, &Budget::default()) {
+            Break(Stop::Leak(field)) => Some(field),
+            _ => None,
+        }
     }
 
     #[test]

@@ -8,6 +8,9 @@ use super::form;
 const DISGUISED_BYTES_MIN: usize = 4;
 /// How many times longer a disguise makes a value at most: twice hexadecimal.
 const DISGUISE_FACTOR_MAX: usize = 4;
+/// Units of the budget for each value that a text is compared with, beside one
+/// for each 16 of the text's bytes.
+const VALUE_UNITS: usize = 4;
 
 /// The short values of a message.
 #[derive(Default)]
@@ -49,6 +52,11 @@ impl Short {
 
     pub(super) fn is_empty(&self) -> bool {
         self.values.is_empty()
+    }
+
+    /// What it takes to compare a text with all of them, in units of the budget.
+    pub(super) fn units(&self, text: &[u8]) -> usize {
+        self.values.len() * (VALUE_UNITS + text.len() / 16)
     }
 
     /// The fewest bytes to decode of a text; more than any text has where none

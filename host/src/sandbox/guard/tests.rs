@@ -9,8 +9,15 @@ use super::*;
 
 /// Logins of the count of false alarms.
 const HONEST_LOGINS: u32 = 100_000;
+/// No claim here is about time.
+const CHECK_MS_MAX: u64 = 600_000;
 
 fn guard(pointers: &[&str]) -> Guard {
+    guarding(pointers, CHECK_MS_MAX)
+}
+
+/// A guard of these pointers, with so much time for a message.
+pub(super) fn guarding(pointers: &[&str], ms_max: u64) -> Guard {
     let description = Description {
         name: "mask".into(),
         version: "1".into(),
@@ -22,7 +29,7 @@ fn guard(pointers: &[&str]) -> Guard {
         .iter()
         .map(|text| Pointer::parse(text).unwrap())
         .collect();
-    Guard::new(&description, &pointers)
+    Guard::new(&description, &pointers, ms_max)
 }
 
 /// The field that the guard names when a row of this value comes out of this

@@ -18,6 +18,7 @@ pub(super) fn meaning(reason: &Reason) -> &'static str {
         Reason::ResultLimit => "it gave out more than it may",
         Reason::BrokenInterface => "it gave out something else than it announces",
         Reason::Leak => "it would have given out a sensitive value as it is",
+        Reason::CheckLimit => "what it gave out takes longer to check than it may",
         Reason::EventId => "the message has no id of its own",
         Reason::Database(_) => "the database refuses the result",
     }
