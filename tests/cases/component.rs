@@ -129,6 +129,44 @@ fn an_endless_loop_rejects_its_own_message_over_the_limit() {
     each_has_its_fate("loop_over", &[("spin", 0, Some("time-limit"))], |host| host);
 }
 
+/// The guard looks through what comes out, and whoever writes the body can make
+/// the most of that: a short value spread over 90 KB, and 250 KB to look for it in.
+#[test]
+fn a_message_that_is_costly_to_check_is_rejected_and_its_neighbours_are_stored() {
+    for (ms_max, reason) in [("50", Some("check-limit")), ("43200000", None)] {
+        let scene = Scene::new();
+        let logins = Login::several("costly_to_check", 7);
+        let mut costly = logins[3].clone();
+        // Within the limit, the same value is looked for in an honest row.
+        costly.ip = format!("ab{}cd", "-".repeat(90_000));
+        if reason.is_some() {
+            costly.user_id = "VVVVVVVVVA".repeat(25_000);
+        }
+        let sent: Vec<Login> = logins
+            .iter()
+            .enumerate()
+            .map(|(number, login)| if number == 3 { &costly } else { login })
+            .cloned()
+            .collect();
+        let bodies: Vec<String> = sent.iter().map(Login::body).collect();
+        let ids = scene.send(&bodies).ids;
+        let host = scene
+            .misbehaving_host()
+            .option("--transform-check-ms-max", ms_max);
+        let run = host.until_empty().run().exited(0);
+        let is_stored = |number: &usize| reason.is_none() || *number != 3;
+        let stored: Vec<Row> = (0..sent.len())
+            .filter(is_stored)
+            .map(|number| bare_row(&sent[number]))
+            .collect();
+        if let Some(reason) = reason {
+            scene.assert_rejected(&ids[3], reason);
+        }
+        let rejected = sent.len() - stored.len();
+        scene.assert_well(&stored, rejected, &sent, &[&run]);
+    }
+}
+
 /// Nobody is to blame for a batch that is too slow as a whole: its messages are
 /// judged one by one, each within its own limit.
 #[test]

@@ -70,7 +70,11 @@ fn loaded<T>(act: impl FnOnce() -> T) -> T {
     let processors = thread::available_parallelism().map_or(1, |count| count.get());
     thread::scope(|scope| {
         for _ in 0..processors * BUSY_PER_PROCESSOR {
-            scope.spawn(|| while !over.load(Ordering::Relaxed) {});
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
         }
         let done = act();
         over.store(true, Ordering::Relaxed);
