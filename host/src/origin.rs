@@ -436,7 +436,8 @@ mod tests {
     #[test]
     fn a_copied_origin_fits_no_other_content() {
         let secrets = secrets([secret("a", 1)]);
-        let spoilt: [(&str, fn(&mut Message)); 9] = [
+        type Spoil = (&'static str, fn(&mut Message));
+        let spoilt: [Spoil; 9] = [
             ("body", |m| m.body.push(' ')),
             ("an attribute less", |m| {
                 m.attributes.remove(0);
