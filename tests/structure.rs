@@ -167,6 +167,54 @@ fn an_unwrap_or_a_print_is_found() {
     assert_eq!(in_main, ["main.rs:1: fn f() { g().unwrap(); }"]);
 }
 
+/// Files of the tests that are none: programs that measure, components, and
+/// the servers' own way of being slow.
+const NO_TESTS: [&str; 6] = [
+    "fake_network/relay.rs",
+    "fuzz/",
+    "guests/",
+    "languages/",
+    "memory/",
+    "soak/",
+];
+
+/// A bound in wall time, which a busy machine overruns.
+fn bounds_in_wall_time(sources: &[Source]) -> Vec<String> {
+    let home = "support/patience.rs";
+    let sources = sources.iter().filter(|source| {
+        let path = source.path.as_str();
+        path != home && !NO_TESTS.iter().any(|other| path.starts_with(other))
+    });
+    let bounds = |source: &Source| {
+        source.lines_where(|line| {
+            let waits = |word| ["timeout", "timeout_at"].contains(&word);
+            line.contains("Instant::now() +")
+                || identifiers(line).any(|word| word == "recv_timeout")
+                || (line.contains("tokio::time::") && identifiers(line).any(waits))
+        })
+    };
+    sources.flat_map(bounds).collect()
+}
+
+#[test]
+fn every_bound_of_a_test_is_in_fair_time() {
+    assert_none(&bounds_in_wall_time(&Source::all_in(
+        &repository().join("tests"),
+    )));
+}
+
+#[test]
+fn a_bound_in_wall_time_is_found() {
+    let offence = "let end = Instant::now() + WAIT;\nlet got = receiver.recv_timeout(WAIT);\n\
+                   use tokio::time::{sleep, timeout};\nlet lease = visibility_timeout(30);\n";
+    let sources = [
+        Source::new("delivery/lease.rs", offence),
+        Source::new("support/patience.rs", offence),
+        Source::new("soak/watch.rs", offence),
+    ];
+    assert_eq!(bounds_in_wall_time(&sources).len(), 3);
+}
+
 fn without_introduction(sources: &[Source]) -> Vec<String> {
     let silent = sources
         .iter()

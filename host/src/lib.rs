@@ -38,4 +38,9 @@ mod event;
 mod exit;
 mod foreign;
 mod hex;
+/// The bounds of tests with a real clock.
+#[cfg(test)]
+#[allow(dead_code, reason = "what the end-to-end tests need is more")]
+#[path = "../../tests/support/patience.rs"]
+mod patience;
 mod telemetry;

@@ -8,6 +8,7 @@ use crate::fake_queue::fault::{Action, Fault};
 use crate::fake_queue::operation::{DELETES, Operation, SENDS};
 use crate::fake_queue::refusal::Refusal;
 use crate::support::login::Login;
+use crate::support::patience::Stopwatch;
 
 /// Case 1. The answer to the receive never reaches the host.
 #[test]
@@ -193,7 +194,7 @@ fn sigterm_ends_a_host_whose_deletes_fail_for_good() {
     host.wait_until("all is committed", || {
         refused.count() > 0 && scene.stored() == 15
     });
-    let asked = Instant::now();
+    let asked = Stopwatch::start();
     scene.stop(host);
     assert!(
         asked.elapsed() < Duration::from_secs(20),

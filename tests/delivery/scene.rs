@@ -23,6 +23,7 @@ use crate::support::database::Database;
 use crate::support::guest;
 use crate::support::host::{Host, Run, Running};
 use crate::support::login::{Login, Row};
+use crate::support::patience::Stopwatch;
 use crate::support::postgres::Server;
 
 pub const SOURCE: &str = "logins";
@@ -57,6 +58,8 @@ pub struct Scene {
     runs: Vec<Run>,
     /// A second one may delete what the first one holds.
     one_host: bool,
+    /// How fast time has been since the start.
+    pace: Stopwatch,
 }
 
 impl Scene {
@@ -103,6 +106,7 @@ impl Scene {
             spoilt: BTreeSet::new(),
             runs: Vec::new(),
             one_host: true,
+            pace: Stopwatch::start(),
         }
     }
 
@@ -298,10 +302,8 @@ impl Scene {
         self.assert_copied();
         assert_eq!(self.counts().tally.given_up, 0, "given up by the queue");
         self.fake.assert_deletes_lawful(0);
-        let late = self
-            .fake
-            .journal()
-            .extended_after_end(Duration::from_secs(1));
+        let grace = self.pace.wall_time_of(Duration::from_secs(1));
+        let late = self.fake.journal().extended_after_end(grace);
         assert!(
             !self.one_host || late.is_empty(),
             "extended after their end: {late:?}"

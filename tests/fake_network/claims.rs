@@ -4,17 +4,19 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use tokio::time::timeout;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, NoTls};
 
 use super::Network;
 use crate::support::database::Database;
+use crate::support::patience::{receive, within};
 use crate::support::postgres::{OWNER, OWNER_PASSWORD, Server};
 use crate::support::{block_on, spawn, wait_until};
 
 /// Long enough for a local server, short enough to wait for in vain.
 const SILENCE: Duration = Duration::from_millis(300);
+/// For what has to come.
+const WAIT: Duration = Duration::from_secs(30);
 const WRITE: &str = "WITH l AS (INSERT INTO etl_host.ledger (message_id) VALUES ($1)
     ON CONFLICT DO NOTHING RETURNING message_id)
     INSERT INTO target SELECT message_id FROM l";
@@ -157,7 +159,7 @@ fn a_swallowed_answer_leaves_the_client_waiting_on_a_living_connection() {
     let answer = block_on(async {
         let parameter: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 1] =
             [(&"a", Type::TEXT)];
-        timeout(SILENCE, client.query_typed(WRITE, &parameter))
+        within(SILENCE, client.query_typed(WRITE, &parameter))
             .await
             .is_ok()
     });
@@ -194,13 +196,12 @@ fn a_paused_network_is_silent_and_loses_nothing() {
         let _ = opened.send(tokio_postgres::connect(&config, NoTls).await.is_ok());
     });
     wait_until("a connection hangs", || stopped.count() > 1);
-    assert!(answer.recv_timeout(SILENCE).is_err() && connection.try_recv().is_err());
+    assert!(receive(&answer, SILENCE).is_err() && connection.try_recv().is_err());
     assert_eq!(scene.stored(), 1);
 
     scene.network.resume();
-    let wait = Duration::from_secs(30);
-    assert_eq!(answer.recv_timeout(wait), Ok(true));
-    assert_eq!(connection.recv_timeout(wait), Ok(false));
+    assert_eq!(receive(&answer, WAIT), Ok(true));
+    assert_eq!(receive(&connection, WAIT), Ok(false));
     assert_eq!(scene.stored(), 2);
 }
 
@@ -345,5 +346,5 @@ fn a_request_for_encryption_and_one_to_cancel_pass() {
             > 0
     });
     block_on(token.cancel_query(NoTls)).expect("cancel");
-    assert_eq!(ended.recv_timeout(Duration::from_secs(30)), Ok(true));
+    assert_eq!(receive(&ended, WAIT), Ok(true));
 }

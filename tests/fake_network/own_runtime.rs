@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
+use crate::support::patience::receive;
+
 /// The longest that an order to a server of the tests may take.
 const RUN_SECS_MAX: u64 = 30;
 
@@ -40,8 +42,7 @@ impl OwnRuntime {
             // Nobody is left to tell where the wait below gave up.
             let _ = sender.send(future.await);
         });
-        receiver
-            .recv_timeout(Duration::from_secs(RUN_SECS_MAX))
+        receive(&receiver, Duration::from_secs(RUN_SECS_MAX))
             .expect("a server of the tests does what it is told")
     }
 }

@@ -86,7 +86,7 @@ impl Journal {
     pub fn note(&self, call: usize, entries: Vec<Entry>) {
         let mut calls = self.lock();
         calls[call].entries = entries;
-        calls[call].ended = Some(self.clock.now());
+        calls[call].ended.get_or_insert_with(|| self.clock.now());
     }
 
     pub fn end(&self, call: usize, outcome: Outcome) {

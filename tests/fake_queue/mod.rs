@@ -69,6 +69,7 @@ impl FakeQueue {
             }
         });
         let sqs = Arc::new(Sqs {
+            effects: Mutex::default(),
             store: Mutex::new(Store::new(clock.clone())),
             changed: Notify::new(),
             faults: Faults::default(),
@@ -135,6 +136,7 @@ impl FakeQueue {
     }
 
     pub fn counts(&self, queue: &str) -> Counts {
+        let _effects = self.sqs.effects();
         let mut store = self.sqs.store();
         let queue = store.queue(queue).expect("a queue of the test");
         queue.counts(self.clock.now())
@@ -142,6 +144,7 @@ impl FakeQueue {
 
     /// Everything in the queue, visible or not, in the order of sending.
     pub fn messages(&self, queue: &str) -> Vec<Stored> {
+        let _effects = self.sqs.effects();
         let mut store = self.sqs.store();
         let queue = store.queue(queue).expect("a queue of the test");
         queue.messages(self.clock.now())

@@ -7,9 +7,11 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::sleep;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, NoTls};
+
+use crate::support::patience::{Deadline, within};
 
 /// A database that is being restarted is asked again for so long.
 const ASK_SECS_MAX: u64 = 10;
@@ -54,10 +56,10 @@ impl Ledger {
     /// The outcomes of those of the messages that the ledger knows; None where
     /// nobody answers.
     async fn outcomes(&self, ids: &[&str]) -> Option<HashMap<String, String>> {
-        let deadline = Instant::now() + Duration::from_secs(ASK_SECS_MAX);
+        let deadline = Deadline::after_secs(ASK_SECS_MAX);
         let mut client = self.client.lock().await;
         loop {
-            let asked = timeout(
+            let asked = within(
                 Duration::from_secs(ANSWER_SECS_MAX),
                 self.ask(&mut client, ids),
             );
@@ -67,7 +69,7 @@ impl Ledger {
                 Ok(Err(error)) if is_absent(&error) => return Some(HashMap::new()),
                 Ok(Err(_)) | Err(_) => *client = None,
             }
-            if Instant::now() > deadline {
+            if deadline.is_over() {
                 return None;
             }
             sleep(Duration::from_millis(RETRY_PAUSE_MS)).await;

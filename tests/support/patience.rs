@@ -91,16 +91,30 @@ impl Deadline {
 
 /// Measures how much fair time something takes, to less than a tick.
 #[derive(Clone, Copy, Debug)]
-pub struct Stopwatch(Duration);
+pub struct Stopwatch {
+    fair: Duration,
+    wall: Instant,
+}
 
 impl Stopwatch {
     pub fn start() -> Stopwatch {
-        Stopwatch(now())
+        Stopwatch {
+            fair: now(),
+            wall: Instant::now(),
+        }
     }
 
     pub fn elapsed(self) -> Duration {
         // The tick during which it started may count whole.
-        (now() - self.0).saturating_sub(TICK)
+        (now() - self.fair).saturating_sub(TICK)
+    }
+
+    /// The wall time that so much fair time takes, as the pace has been since
+    /// the start: for what is counted by a clock that knows no fair time.
+    pub fn wall_time_of(self, fair: Duration) -> Duration {
+        let passed = (now() - self.fair).max(TICK).as_secs_f64();
+        let slowness = self.wall.elapsed().as_secs_f64() / passed;
+        fair.mul_f64(slowness.max(1.0))
     }
 }
 

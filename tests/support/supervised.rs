@@ -11,6 +11,7 @@ use std::os::unix::fs::{DirBuilderExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 
 use super::account::Account;
@@ -118,14 +119,16 @@ pub fn make_directory(account: Option<&Account>) -> Result<PathBuf, String> {
 
 /// A name in the temporary directory that no other process takes.
 pub fn scratch_name() -> PathBuf {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
     let now = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .expect("the clock is past 1970");
     // Kept short: a socket's path has 107 bytes at most.
     std::env::temp_dir().join(format!(
-        "etl-host-{}-{}",
+        "etl-host-{}-{}-{}",
         std::process::id(),
-        now.subsec_nanos()
+        now.subsec_nanos(),
+        COUNT.fetch_add(1, Ordering::Relaxed)
     ))
 }
 

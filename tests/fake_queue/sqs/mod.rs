@@ -29,6 +29,9 @@ pub struct Sqs {
     pub faults: Faults,
     pub judge: Judge,
     pub journal: Journal,
+    /// Held while a call takes effect and is noted, and by whoever counts: the
+    /// journal never lags behind the counts.
+    pub effects: Mutex<()>,
     /// Where its URLs begin.
     pub endpoint: String,
 }
@@ -77,6 +80,18 @@ impl Sqs {
         format!("{}/{ACCOUNT}/{queue}", self.endpoint)
     }
 
+    pub fn effects(&self) -> MutexGuard<'_, ()> {
+        self.effects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has a call take effect and notes it, as one to whoever looks.
+    fn noted(&self, call: usize, act: impl FnOnce() -> Performed) -> Performed {
+        let _effects = self.effects();
+        let performed = act();
+        self.journal.note(call, performed.entries.clone());
+        performed
+    }
+
     fn now(&self) -> Moment {
         self.store().clock.now()
     }
@@ -88,7 +103,7 @@ impl Sqs {
         input: Input,
         call: usize,
     ) -> Performed {
-        let performed = match self.try_perform(operation, &input).await {
+        let performed = match self.try_perform(operation, &input, call).await {
             Ok(performed) => performed,
             Err(refusal) => refusal.into(),
         };
@@ -96,7 +111,12 @@ impl Sqs {
         performed
     }
 
-    async fn try_perform(&self, operation: Operation, input: &Input) -> Result<Performed, Refusal> {
+    async fn try_perform(
+        &self,
+        operation: Operation,
+        input: &Input,
+        call: usize,
+    ) -> Result<Performed, Refusal> {
         match operation {
             Operation::CreateQueue => {
                 let name = input.text("QueueName")?;
@@ -114,10 +134,11 @@ impl Sqs {
                 Ok(Performed::of(json!({}), vec![]))
             }
             Operation::GetQueueAttributes => self.attributes(input),
-            Operation::ReceiveMessage => self.receive(input).await,
+            Operation::ReceiveMessage => self.receive(input, call).await,
             Operation::SendMessage => {
-                let done = self.send(operation, &input.queue()?, input, 0);
-                Ok(single(done))
+                let queue = input.queue()?;
+                let send = || single(self.send(operation, &queue, input, 0));
+                Ok(self.noted(call, send))
             }
             Operation::SendMessageBatch => {
                 let (queue, entries) = (input.queue()?, input.entries()?);
@@ -127,12 +148,13 @@ impl Sqs {
                     return Err(Refusal::batch_too_long(bytes));
                 }
                 let send = |position, entry: &Input| self.send(operation, &queue, entry, position);
-                Ok(batch(&entries, send))
+                Ok(self.noted(call, || batch(&entries, send)))
             }
             Operation::DeleteMessage => {
                 let queue = input.queue()?;
                 self.judge_delete(&queue, &[input]).await?;
-                Ok(single(self.delete(operation, &queue, input, 0)))
+                let delete = || single(self.delete(operation, &queue, input, 0));
+                Ok(self.noted(call, delete))
             }
             Operation::DeleteMessageBatch => {
                 let (queue, entries) = (input.queue()?, input.entries()?);
@@ -140,18 +162,19 @@ impl Sqs {
                 self.judge_delete(&queue, &inputs).await?;
                 let delete =
                     |position, entry: &Input| self.delete(operation, &queue, entry, position);
-                Ok(batch(&entries, delete))
+                Ok(self.noted(call, || batch(&entries, delete)))
             }
             Operation::ChangeMessageVisibility => {
-                let done = self.extend(operation, &input.queue()?, input, 0);
-                Ok(single(done))
+                let queue = input.queue()?;
+                let extend = || single(self.extend(operation, &queue, input, 0));
+                Ok(self.noted(call, extend))
             }
             Operation::ChangeMessageVisibilityBatch => {
                 let (queue, entries) = (input.queue()?, input.entries()?);
                 self.store().queue(&queue)?;
                 let extend =
                     |position, entry: &Input| self.extend(operation, &queue, entry, position);
-                Ok(batch(&entries, extend))
+                Ok(self.noted(call, || batch(&entries, extend)))
             }
         }
     }

@@ -23,7 +23,7 @@ const RECEIVE_MESSAGES_MAX: u32 = 10;
 const WAIT_SECS_MAX: u32 = 20;
 
 impl Sqs {
-    pub(super) async fn receive(&self, input: &Input) -> Result<Performed, Refusal> {
+    pub(super) async fn receive(&self, input: &Input, call: usize) -> Result<Performed, Refusal> {
         let queue = input.queue()?;
         let messages_max = input.number("MaxNumberOfMessages", 1, RECEIVE_MESSAGES_MAX)?;
         let wait_secs = match input.number("WaitTimeSeconds", 0, WAIT_SECS_MAX)? {
@@ -37,12 +37,8 @@ impl Sqs {
             attempt_id: input.optional_text("ReceiveRequestAttemptId"),
         };
         let wait = Duration::from_secs(wait_secs.into());
-        let received = self.poll(&queue, &wish, wait).await?;
-        let entries = received.iter().map(|received| Entry {
-            message_id: received.message.message_id.clone(),
-            effect: Effect::Received,
-        });
-        let entries = entries.collect();
+        let received = self.poll(&queue, &wish, wait, call).await?;
+        let entries = given_out(&received);
         if received.is_empty() {
             return Ok(Performed::of(json!({}), entries));
         }
@@ -59,14 +55,19 @@ impl Sqs {
         queue: &str,
         wish: &Wish,
         wait: Duration,
+        call: usize,
     ) -> Result<Vec<Received>, Refusal> {
         let deadline = self.now() + wait;
         loop {
             // Made before looking, or a change in between would be missed.
             let changed = self.changed.notified();
             let (received, moved, next_timer) = {
+                let _effects = self.effects();
                 let mut store = self.store();
                 let (received, moved) = store.receive(queue, wish, &self.faults)?;
+                if !received.is_empty() {
+                    self.journal.note(call, given_out(&received));
+                }
                 (received, moved, store.queue(queue)?.next_timer())
             };
             if moved {
@@ -143,6 +144,14 @@ impl Sqs {
             _ => {}
         }
     }
+}
+
+fn given_out(received: &[Received]) -> Vec<Entry> {
+    let entries = received.iter().map(|received| Entry {
+        message_id: received.message.message_id.clone(),
+        effect: Effect::Received,
+    });
+    entries.collect()
 }
 
 fn is_asked(name: &str, asked: &[String]) -> bool {
