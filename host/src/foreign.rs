@@ -45,6 +45,35 @@ pub fn foreign_name(name: &str) -> String {
     cleaned(name, NAME_CHARS_MAX)
 }
 
+/// Words of a component, of which nothing but printable ASCII is shown as it is:
+/// a letter of another alphabet may look like one of ours. A backslash is
+/// doubled, so that nobody can write an escape. At most [`WORDS_CHARS_MAX`]
+/// characters.
+pub fn component_words(words: &str) -> String {
+    escaped(words, WORDS_CHARS_MAX, not_plain)
+}
+
+/// The same of a name, of at most [`NAME_CHARS_MAX`] characters.
+pub fn component_name(name: &str) -> String {
+    escaped(name, NAME_CHARS_MAX, not_plain)
+}
+
+fn not_plain(character: char) -> bool {
+    !(' '..='~').contains(&character) || character == '\\'
+}
+
+/// Whether an eye sees all of a name: nothing invisible, and each mark that
+/// combines stands behind a letter or digit, or behind another mark.
+pub fn is_visible(name: &str) -> bool {
+    let mut carries_marks = false;
+    name.chars().all(|character| {
+        let is_mark = !character.is_ascii() && is_escaped(character);
+        let seen = !is_invisible(character) && (carries_marks || !is_mark);
+        carries_marks = is_mark || character.is_alphanumeric();
+        seen
+    })
+}
+
 /// Whether a character is a control character, changes the direction of text,
 /// or cannot be seen. A name that somebody is to read has no place for one.
 pub fn is_invisible(character: char) -> bool {
@@ -74,6 +103,10 @@ fn is_escaped(character: char) -> bool {
 }
 
 fn cleaned(text: &str, chars_max: usize) -> String {
+    escaped(text, chars_max, is_escaped)
+}
+
+fn escaped(text: &str, chars_max: usize, is_escaped: fn(char) -> bool) -> String {
     let mut clean = String::new();
     let mut chars = 0;
     for character in text.chars() {
@@ -125,6 +158,46 @@ mod tests {
             ("z\u{300}\u{301}", r"z\u{300}\u{301}"),
         ] {
             assert_eq!(foreign_words(words), shown);
+        }
+    }
+
+    #[test]
+    fn of_a_components_words_only_plain_ones_are_shown_as_they_are() {
+        for (words, shown) in [
+            ("/ip, 'the' \"address\"", "/ip, 'the' \"address\""),
+            ("/\u{456}p", r"/\u{456}p"),
+            ("/名前", r"/\u{540d}\u{524d}"),
+            (r"/\u{69}p", r"/\\u{69}p"),
+            ("1.0\u{1b}[2J\u{202e}", r"1.0\u{1b}[2J\u{202e}"),
+            ("e\u{301}\u{ad}", r"e\u{301}\u{ad}"),
+        ] {
+            assert_eq!(component_words(words), shown);
+            assert!(component_words(words).is_ascii());
+        }
+        let long = component_words(&"h".repeat(20_000));
+        assert_eq!(long.chars().count(), WORDS_CHARS_MAX + 1);
+    }
+
+    #[test]
+    fn a_mark_needs_a_letter_to_be_seen() {
+        for name in [
+            "/e\u{301}",
+            "/नमस्ते",
+            "/ภาษาไทย",
+            "/名前",
+            "/first name",
+            "/a/b~1",
+        ] {
+            assert!(is_visible(name), "{name}");
+        }
+        for name in [
+            "/\u{301}",
+            "/-\u{301}ip",
+            "/ip\u{fe0f}",
+            "/i\u{200b}p",
+            "/ip\u{a0}",
+        ] {
+            assert!(!is_visible(name), "{name:?}");
         }
     }
 

@@ -23,6 +23,7 @@ use super::limits::{Isolation, Limits, Meter};
 use super::link::{Capabilities, Capability, link};
 use super::nesting::ensure_shallow;
 use crate::event::Event;
+use crate::foreign::component_words;
 
 /// The largest component file that is read: the largest known guest, a whole
 /// Python, has 18 MB.
@@ -337,9 +338,6 @@ fn compiled_within(secs_max: u64, engine: &Engine, bytes: Vec<u8>) -> Result<Com
     }
 }
 
-/// What is shown of an error that may name what the component has named.
-const TOLD_CHARS_MAX: usize = 1_000;
-
 /// wasmtime's own error, which is not anyhow's. Only for errors met before the
 /// component has seen a message: they speak of the component alone.
 pub(super) fn told(error: wasmtime::Error) -> anyhow::Error {
@@ -347,10 +345,7 @@ pub(super) fn told(error: wasmtime::Error) -> anyhow::Error {
 }
 
 /// Words that may be a component's own, as far as anybody reads them, and
-/// nothing that a terminal would obey.
+/// nothing that a terminal would obey or an eye would miss. On one line.
 pub(super) fn shown(words: &str) -> String {
-    let shown = words.chars().take(TOLD_CHARS_MAX);
-    shown
-        .map(|shown| if shown.is_control() { ' ' } else { shown })
-        .collect()
+    component_words(&words.replace(['\n', '\t'], " "))
 }

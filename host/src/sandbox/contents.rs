@@ -36,12 +36,13 @@ const NAME: &str = "name";
 /// The software bill of materials that `cargo auditable` writes: a list of
 /// packages in JSON, compressed.
 const SBOM: &str = ".dep-v0";
-/// Uncompressed: some hundred thousand packages.
+/// Uncompressed, all such sections of a file together: some hundred thousand
+/// packages. Each section could hold as much, and reading them all took minutes.
 const SBOM_MIB_MAX: usize = 8;
 /// Imports, and exports, that are looked at. An honest component has a few, one
 /// with a whole WASI some thirty.
 const NAMES_MAX: usize = 1_000;
-/// Tools, and damaged sections, that are told.
+/// Fields of tools, tools, and damaged sections, that are told.
 const NOTES_MAX: usize = 100;
 
 /// What a file is, by its first bytes.
@@ -133,6 +134,8 @@ struct Reading {
     depth: usize,
     /// At what depth each text was found: of several the outermost counts.
     depths: BTreeMap<&'static str, usize>,
+    /// What bills of materials took until now, in bytes without compression.
+    sbom_bytes: usize,
 }
 
 impl Reading {
@@ -213,6 +216,9 @@ impl Reading {
         for field in section {
             let field = field?;
             let kept = &mut self.contents.producers;
+            if kept.len() >= NOTES_MAX {
+                break;
+            }
             let kept = kept.entry(shown(field.name)).or_default();
             for tool in field.values {
                 let tool = tool?;
@@ -225,7 +231,15 @@ impl Reading {
     }
 
     fn sbom(&mut self, data: &[u8]) -> Option<()> {
-        let json = decompress_to_vec_zlib_with_limit(data, SBOM_MIB_MAX << 20).ok()?;
+        let left = (SBOM_MIB_MAX << 20).checked_sub(self.sbom_bytes)?;
+        let json = decompress_to_vec_zlib_with_limit(data, left);
+        // A damaged one takes as long as a whole one.
+        let taken = match &json {
+            Ok(json) => json.len(),
+            Err(damaged) => damaged.output.len(),
+        };
+        self.sbom_bytes += taken.max(1);
+        let json = json.ok()?;
         let sbom: Sbom = serde_json::from_slice(&json).ok()?;
         let kept = self.contents.packages.get_or_insert_default();
         kept.extend(sbom.packages.into_iter().map(|package| Package {
@@ -294,7 +308,7 @@ mod tests {
             .section(&producers("encoder"));
         let contents = Contents::of(&component.finish());
         assert_eq!(contents.kind, FileKind::Component);
-        assert_eq!(contents.texts["authors"], "the component's [2J");
+        assert_eq!(contents.texts["authors"], r"the component's\u{1b}[2J");
         assert_eq!(contents.texts["licenses"], "MIT");
         let tools: Vec<&String> = contents.producers["processed-by"].keys().collect();
         assert_eq!(tools, ["encoder", "linker"]);
@@ -343,6 +357,37 @@ mod tests {
         let mut bomb = br#"{"packages":[]}"#.to_vec();
         bomb.resize((SBOM_MIB_MAX << 20) + 1, b' ');
         assert_eq!(packages(&bomb), None);
+    }
+
+    /// 500 sections of 8 MiB each took 192 s.
+    #[test]
+    fn bills_of_materials_are_bounded_together() {
+        let bill = |name: &str, bytes: usize| {
+            let name = format!("{name}{}", "x".repeat(bytes));
+            let json =
+                format!(r#"{{"packages":[{{"name":"{name}","version":"1","source":"local"}}]}}"#);
+            miniz_oxide::deflate::compress_to_vec_zlib(json.as_bytes(), 6)
+        };
+        let read = |bills: &[Vec<u8>]| {
+            let mut component = Component::new();
+            for data in bills {
+                component.section(&custom(SBOM, data));
+            }
+            Contents::of(&component.finish())
+        };
+        let count = |contents: &Contents| contents.packages.as_ref().map_or(0, BTreeSet::len);
+        let within = read(&[bill("a", 1 << 20), bill("b", 1 << 20), bill("c", 1 << 20)]);
+        assert_eq!((count(&within), within.damage.len()), (3, 0));
+        // Each would be read on its own, and so would the small one at the end.
+        let mut many = vec![bill("a", 7 << 20); 500];
+        many.push(bill("b", 1 << 10));
+        let over = read(&many);
+        assert_eq!((count(&over), over.damage.len()), (1, NOTES_MAX));
+        // Damaged ones count too.
+        let mut cut = bill("a", 7 << 20);
+        cut.truncate(cut.len() - 8);
+        let damaged = read(&[cut.clone(), cut, bill("b", 7 << 20)]);
+        assert_eq!((count(&damaged), damaged.damage.len()), (0, 3));
     }
 
     #[test]

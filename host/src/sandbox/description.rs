@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::bindings::exports::etl::transform::policy as types;
 use super::guard::Pointer;
+use crate::foreign::{component_words, is_visible};
 use crate::row::{Column, ValueType};
 
 /// A PostgreSQL identifier's length in bytes (`NAMEDATALEN` less one).
@@ -69,9 +70,13 @@ impl Description {
     pub(super) fn check(described: types::Description) -> Result<Self> {
         // Before anything is repeated, or compared with everything else.
         bounded(&described)?;
+        ensure!(
+            is_visible(&described.version),
+            "its version is no text that can be read"
+        );
         let description = Self {
             name: described.name,
-            version: described.version,
+            version: component_words(&described.version),
             columns: described.columns.into_iter().map(column).collect(),
             fields: described
                 .fields
@@ -84,17 +89,13 @@ impl Description {
             description.name.chars().all(is_name) && !description.name.is_empty(),
             "its name is not made of lower-case letters, digits, `_` and `-`"
         );
-        ensure!(
-            printable(&description.version),
-            "its version is no printable text"
-        );
         let columns = &description.columns;
         for column in columns {
             let bytes = column.name.len();
             ensure!(
-                printable(&column.name) && (1..=IDENTIFIER_BYTES_MAX).contains(&bytes),
+                is_visible(&column.name) && (1..=IDENTIFIER_BYTES_MAX).contains(&bytes),
                 "it describes a column whose name is no identifier of 1 to \
-                 {IDENTIFIER_BYTES_MAX} bytes"
+                 {IDENTIFIER_BYTES_MAX} bytes, all of them to be seen"
             );
         }
         no_name_twice("column", columns.iter().map(|column| &column.name))?;
@@ -250,15 +251,14 @@ fn is_name(character: char) -> bool {
     matches!(character, 'a'..='z' | '0'..='9' | '_' | '-')
 }
 
-/// Descriptions reach terminals and logs: no control characters.
-fn printable(text: &str) -> bool {
-    !text.chars().any(char::is_control)
-}
-
 fn no_name_twice<'a>(what: &str, names: impl Iterator<Item = &'a String>) -> Result<()> {
     let mut seen = HashSet::new();
     for name in names {
-        ensure!(seen.insert(name), "the {what} {name} is given twice");
+        ensure!(
+            seen.insert(name),
+            "the {what} {} is given twice",
+            component_words(name)
+        );
     }
     Ok(())
 }
@@ -281,9 +281,15 @@ fn column(column: types::Column) -> Column {
 }
 
 fn field(field: types::Field) -> Result<Field> {
-    let pointer = Pointer::parse(&field.pointer).filter(|_| printable(&field.pointer));
+    let pointer = Pointer::parse(&field.pointer)
+        .context("it describes a field that is no JSON pointer, such as `/ip`")?;
+    ensure!(
+        is_visible(&field.pointer),
+        "it describes a field by a JSON pointer with characters that cannot be seen: {}",
+        component_words(&field.pointer)
+    );
     Ok(Field {
-        pointer: pointer.context("it describes a field that is no JSON pointer, such as `/ip`")?,
+        pointer,
         sensitive: field.sensitive,
     })
 }
@@ -293,10 +299,7 @@ fn parameter(parameter: types::Parameter) -> Parameter {
         name: parameter.name,
         required: parameter.required,
         default: parameter.default,
-        help: match printable(&parameter.help) {
-            true => parameter.help,
-            false => String::new(),
-        },
+        help: component_words(&parameter.help),
     }
 }
 
@@ -345,13 +348,71 @@ mod tests {
         assert!(complaint(|d| d.parameters = vec![parameter; 101]).contains("100 parameters"));
         let column = described().columns.remove(0);
         assert!(complaint(|d| d.columns = vec![column; 1_601]).contains("1600 columns"));
-        for pointer in ["ip", "/ip\n", "/a~2b"] {
+        for pointer in ["ip", "/a~2b"] {
             let field = types::Field {
                 pointer: pointer.into(),
                 sensitive: true,
             };
             assert!(complaint(|d| d.fields.push(field)).contains("JSON pointer"));
         }
+    }
+
+    /// Each reads as another name, or as none.
+    #[test]
+    fn names_with_what_nobody_sees_are_refused_and_shown_escaped() {
+        for (hidden, escaped) in [
+            ("i\u{200b}p", "i\\u{200b}p"),
+            ("i\u{202e}p", "i\\u{202e}p"),
+            ("ip\u{fe0f}", "ip\\u{fe0f}"),
+            ("i\u{ad}p", "i\\u{ad}p"),
+            ("ip\u{3164}", "ip\\u{3164}"),
+            ("ip\u{2800}", "ip\\u{2800}"),
+            ("ip\u{e0061}", "ip\\u{e0061}"),
+            ("ip\u{a0}", "ip\\u{a0}"),
+            ("\u{301}", "\\u{301}"),
+            ("ip\n", "ip\\n"),
+            ("ip\u{1b}[2J", "ip\\u{1b}[2J"),
+            ("ip\u{378}", "ip\\u{378}"),
+        ] {
+            let field = types::Field {
+                pointer: format!("/{hidden}"),
+                sensitive: true,
+            };
+            let complaint_of_pointer = complaint(|d| d.fields.push(field));
+            let shown = format!("cannot be seen: /{escaped}");
+            assert!(
+                complaint_of_pointer.ends_with(&shown),
+                "{complaint_of_pointer}"
+            );
+            let column = complaint(|d| d.columns[0].name = hidden.into());
+            assert!(
+                column.contains("identifier") && column.is_ascii(),
+                "{column}"
+            );
+            let version = complaint(|d| d.version = hidden.into());
+            assert!(
+                version.contains("version") && version.is_ascii(),
+                "{version}"
+            );
+        }
+    }
+
+    #[test]
+    fn names_of_any_language_are_taken_and_words_are_shown_escaped() {
+        let mut described = described();
+        described.columns[0].name = "größe".into();
+        described.version = "1.0-β".into();
+        described.parameters[0].help = "\u{1b}[2Jbits\u{202e} – к".into();
+        described.fields.push(types::Field {
+            pointer: "/名前".into(),
+            sensitive: true,
+        });
+        let description = Description::check(described).unwrap();
+        assert_eq!(description.fields[0].pointer.as_str(), "/名前");
+        assert_eq!(description.columns[0].name, "größe");
+        assert_eq!(description.version, "1.0-\\u{3b2}");
+        let help = &description.parameters[0].help;
+        assert_eq!(help, "\\u{1b}[2Jbits\\u{202e} \\u{2013} \\u{43a}");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::guard::Inspector;
 use super::limits::{HANDLES_MAX, Isolation, Meter};
 use super::outcome;
 use super::ticker::Call;
+use crate::foreign::component_words;
 use crate::message::{Attribute, AttributeValue, Message};
 use crate::verdict::{Reason, Verdict};
 
@@ -173,7 +174,7 @@ impl Instance {
         bail!(
             "it refuses --param {}: expected {}",
             parameter.name,
-            refusal.expected.escape_debug()
+            component_words(&refusal.expected)
         );
     }
 

@@ -14,6 +14,7 @@ use super::component::told;
 use super::keys::Keys;
 use super::limits::Meter;
 use super::wasi;
+use crate::foreign::component_name;
 
 /// The interface that this host runs.
 pub(super) const INTERFACE: &str = "etl:transform/policy@0.1.0";
@@ -22,7 +23,6 @@ const KEYED_HASH: &str = "etl:transform/keyed-hash@0.1.0";
 const HMAC_SHA256: &str = "hmac-sha256";
 /// A component may import a million interfaces, by names of 100,000 bytes.
 const NAMES_SHOWN_MAX: usize = 20;
-const NAME_CHARS_SHOWN_MAX: usize = 100;
 /// Hashes between two looks at the clock: a look costs a tenth of a hash, and so
 /// many take some 20 microseconds.
 const HASHES_PER_LOOK: usize = 64;
@@ -229,15 +229,11 @@ fn remedy(refused: &[&str]) -> String {
 /// Names of a component's own choice, as far as anybody reads them.
 fn listed(names: &[&str]) -> String {
     let shown = names.iter().take(NAMES_SHOWN_MAX);
-    let shown: Vec<String> = shown.map(|name| cut(name)).collect();
+    let shown: Vec<String> = shown.map(|name| component_name(name)).collect();
     match names.len().saturating_sub(NAMES_SHOWN_MAX) {
         0 => shown.join(", "),
         more => format!("{} and {more} more", shown.join(", ")),
     }
-}
-
-fn cut(name: &str) -> String {
-    name.chars().take(NAME_CHARS_SHOWN_MAX).collect()
 }
 
 fn grant_keyed_hash(linker: &mut Linker<Meter>, keys: &Arc<Keys>) -> wasmtime::Result<()> {
@@ -276,7 +272,7 @@ fn ensure_interface(engine: &Engine, component: &Component) -> Result<()> {
         Some(_) if policies.contains(&INTERFACE) => Ok(()),
         Some(other) => bail!(
             "it exports {}, and this host runs {INTERFACE}: build it against this host's wit/",
-            cut(other)
+            component_name(other)
         ),
         None => bail!(
             "it does not export {INTERFACE}: it is a component of another world; build it against \

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::shares::grouped;
 use crate::cli::{ComponentArgs, Output, TABLE_DEFAULT, database, table};
 use crate::exit::{Ends, Failure, Kind, failure};
+use crate::foreign::{component_name, component_words};
 use crate::output::{Database, DatabaseError, STATEMENT_SECS_DEFAULT, Table, fit};
 use crate::row::Column;
 use crate::sandbox::{
@@ -403,7 +404,9 @@ impl Report {
             .fields
             .iter()
             .filter(|field| field.sensitive == sensitive);
-        let pointers: Vec<&str> = fields.map(|field| field.pointer.as_str()).collect();
+        let pointers: Vec<String> = fields
+            .map(|field| component_words(&field.pointer))
+            .collect();
         (!pointers.is_empty()).then(|| pointers.join(", "))
     }
 
@@ -419,7 +422,11 @@ impl Report {
 impl ReportedColumn {
     fn text(&self) -> String {
         let may_be_null = if self.nullable { ", may be null" } else { "" };
-        format!("{:<24} {}{may_be_null}", self.name, self.value_type)
+        format!(
+            "{:<24} {}{may_be_null}",
+            component_name(&self.name),
+            self.value_type
+        )
     }
 }
 
@@ -433,7 +440,7 @@ impl ReportedParameter {
         } = self;
         let default = match (required, default) {
             (true, _) => "required".to_owned(),
-            (false, Some(default)) => format!("default {}", default.escape_debug()),
+            (false, Some(default)) => format!("default {}", component_words(default)),
             (false, None) => "may be left out".to_owned(),
         };
         format!("{name:<24} {default}: {help}")
