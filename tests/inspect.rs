@@ -269,7 +269,7 @@ fn what_its_makers_wrote_into_it_is_told_without_control_characters() {
     let uncached = |host: Host| host.option("--cache-dir", "off");
 
     let report = inspected(&file.path, 0, uncached);
-    assert_eq!(report["metadata"]["authors"], "Somebody [31m");
+    assert_eq!(report["metadata"]["authors"], r"Somebody\u{1b}[31m");
     assert_eq!(report["metadata"]["licenses"], "Apache-2.0");
     assert_eq!(
         report["producers"]["processed-by"]["invented-linker"],
