@@ -1,33 +1,12 @@
 //! What an operator sees of a running host: health, readiness with its reason,
 //! and metrics that agree with what has happened.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-
 use crate::support::database::Database;
 use crate::support::host::{Host, Run};
+use crate::support::http::{get, series};
 use crate::support::login::{Login, bodies};
 use crate::support::queue::Queue;
 use crate::support::{deserted_address, free_address};
-
-/// The answer to a request, its status line first.
-fn get(address: &str, path: &str) -> String {
-    let mut answer = String::new();
-    let mut stream = TcpStream::connect(address).expect("the endpoint listens");
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).expect("ask");
-    stream.read_to_string(&mut answer).expect("an answer");
-    answer
-}
-
-/// The value of a series, named with its labels.
-fn series(address: &str, name: &str) -> Option<f64> {
-    let metrics = get(address, "/metrics");
-    let line = metrics
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    line.and_then(|value| value.trim().parse().ok())
-}
 
 fn probe(address: &str, words: &[&str]) -> Run {
     let mut host = Host::bare().word("healthcheck");

@@ -15,7 +15,7 @@ use crate::pipeline::{
     DRAIN_SECS_DEFAULT, FAULTS_PERCENT_DEFAULT, FAULTS_WINDOW_MESSAGES_DEFAULT, FaultLimits, Plan,
     Shape, Until,
 };
-use crate::queue::QueueSettings;
+use crate::queue::{POLL_SECS_DEFAULT, POLL_SECS_MAX, QueueSettings};
 use crate::sandbox::{
     self, Cache, Capabilities, Conditions, Digest, Isolation, Keys, Limits, Pointer,
 };
@@ -293,6 +293,17 @@ pub struct RunArgs {
         default_value_t = DRAIN_SECS_DEFAULT
     )]
     drain_secs_max: u64,
+    /// How long a receive waits for a message, in seconds, from 1 to 20. A stop
+    /// waits for the open receives; an idle host makes two of them at a time,
+    /// each of which is paid for.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "ETL_HOST_RECEIVE_WAIT_SECS",
+        default_value_t = POLL_SECS_DEFAULT,
+        value_parser = clap::value_parser!(u64).range(1..=POLL_SECS_MAX)
+    )]
+    receive_wait_secs: u64,
     /// For how long a statement's answer is waited for, in seconds; then it is
     /// cancelled and tried again over a new connection.
     #[arg(
@@ -608,8 +619,8 @@ impl RunArgs {
                 url,
                 dead_letter_url: self.dead_letter_queue_url,
                 poll_max: Duration::from_secs(match self.until_empty {
-                    true => POLL_SECS_UNTIL_EMPTY,
-                    false => POLL_SECS,
+                    true => self.receive_wait_secs.min(POLL_SECS_UNTIL_EMPTY),
+                    false => self.receive_wait_secs,
                 }),
             },
             database: database(self.database_url, self.statement_secs_max)?,
@@ -624,8 +635,6 @@ impl RunArgs {
     }
 }
 
-/// The longest long poll that SQS allows: the fewest empty answers to pay for.
-const POLL_SECS: u64 = 20;
 /// Short, so that the end is noticed soon.
 const POLL_SECS_UNTIL_EMPTY: u64 = 1;
 

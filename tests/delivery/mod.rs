@@ -16,6 +16,9 @@
 //! | 13 somebody else has its messages by then | `a_host_that_stood_still_…` in `pipeline/simulation.rs`, too |
 //! | I6 extensions that are refused | `lease::a_queue_that_refuses_extensions_is_asked_seldom` |
 //! | 27 no such queue, at start-up | `services::a_queue_that_does_not_exist_is_a_configuration_fault` |
+//! | 130 an outage of the queue, 134 two causes at once | `outage`; any order of any two in `telemetry/causes.rs` |
+//! | 130 an endpoint that takes 20 calls a second | `an_endpoint_that_takes_…` in `pipeline/receive_concurrency.rs` |
+//! | 131 stop while idle, held, or cut off | `stop` |
 //! | whose answers are not plain: the SDK makes the call | `direct` |
 //! | 26 clock skew, 29 name, connect and TLS, at start-up | `endpoint`, and TLS with the host running |
 
@@ -24,6 +27,8 @@ mod delete;
 mod direct;
 mod endpoint;
 mod lease;
+mod outage;
 mod receive;
 mod scene;
+mod stop;
 mod tls_door;

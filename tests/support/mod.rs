@@ -25,6 +25,8 @@ pub mod database;
 pub mod folder;
 #[cfg(feature = "demo")]
 pub mod host;
+#[cfg(feature = "demo")]
+pub mod http;
 pub mod login;
 pub mod page;
 pub mod patience;

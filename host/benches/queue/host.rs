@@ -62,7 +62,10 @@ impl Calls for Host {
 
 async fn turn(queue: &Queue, leases: &Leases, budget: &Budget, deletions: &Deletions<()>) {
     let room = budget.reserve().await;
-    let deliveries = queue.receive(leases, room, "").await.expect("receive");
+    let deliveries = queue
+        .receive(leases, room, "", queue.timing.poll)
+        .await
+        .expect("receive");
     assert_eq!(deliveries.new.len(), CALL_MESSAGES);
     for delivery in deliveries.new {
         deletions.delete(delivery.lease, ());

@@ -50,6 +50,8 @@ struct State {
     /// Batches that are with workers.
     at_work: usize,
     arrivals: usize,
+    /// Nothing more is given out.
+    closed: bool,
 }
 
 /// What a worker is given. Dropping its claim makes way for the next one.
@@ -102,6 +104,19 @@ impl Batcher {
                 },
             }
         }
+    }
+
+    /// Gives out nothing more: takes back what waits, and whatever comes in
+    /// later is left to the end of the run.
+    pub(super) fn close(&self) -> Vec<Delivery> {
+        let mut state = self.shared.lock();
+        state.closed = true;
+        let waiting = std::mem::take(&mut state.waiting);
+        state.waits_since(Instant::now());
+        drop(state);
+        self.shared.fewer.notify_waiters();
+        self.shared.changed.notify_waiters();
+        waiting.into()
     }
 
     /// Takes back what waits of a group: an earlier message of it is stuck.
@@ -212,6 +227,11 @@ impl Arrivals {
             return self.shared.lock().waiting.len();
         }
         let mut state = self.shared.lock();
+        if state.closed {
+            drop(state);
+            deliveries.into_iter().for_each(|late| late.lease.leave());
+            return 0;
+        }
         let before = state.waiting.len();
         state.waiting.extend(deliveries);
         state.waits_since(Instant::now());

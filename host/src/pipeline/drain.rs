@@ -2,15 +2,19 @@
 //! time.
 //!
 //! First the open polls end: what they bring is taken and must not stay hidden,
-//! and what is handed back while one is open it would take again. Then the
-//! workers end, then the deletions. What is left is handed back at once, which
-//! is safe even where a statement's outcome is unknown: the ledger makes the
-//! next delivery a duplicate. A part that breaks begins the same end.
+//! and a message that is handed back while a poll is open would be taken again.
+//! A poll whose answer does not come is given up. Then the workers end, then the
+//! deletions. What is left is handed back at once, which is safe even where a
+//! statement's outcome is unknown: the ledger makes the next delivery a
+//! duplicate. A part that breaks begins the same end. An idle or held host ends
+//! within 5 s of the wish to stop, another one within 5 s after its statements.
 
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::timeout;
 
+use super::batcher::Batcher;
 use super::settle::log_failed;
 use crate::event::Event;
 use crate::exit::{Failure, Kind, failure};
@@ -18,13 +22,27 @@ use crate::queue::{Leases, Queue, Undeleted, Unfinished};
 use crate::shutdown::{Shutdown, StopSwitch, shutdown};
 use crate::telemetry::Telemetry;
 
-/// How long a drain may take unless set otherwise, in seconds from the wish to
-/// stop. The longest poll is 20 s, so what it brings has five to be finished.
+/// How long a statement in progress may go on unless set otherwise, in seconds
+/// from the wish to stop. It leaves room for the hand-back within the 30 s that
+/// orchestrators give.
 pub const DRAIN_SECS_DEFAULT: u64 = 25;
-/// How long handing back may then take, in seconds: two thousand messages take
-/// one at 80 ms a call, the rest is for calls that have to be made again. Both
-/// stay within the 30 s that orchestrators give.
+/// How long after the wish to stop new batches are begun, in milliseconds: time
+/// for what a busy host has just received. Later ones are handed back.
+const NEW_BATCHES_MS: u64 = 2_000;
+/// How long an answer to an open poll may take beyond the poll's own wait, in
+/// milliseconds; then the poll is given up. (What it may have brought comes back
+/// after its lease.)
+const POLL_ANSWER_MS_MAX: u64 = 1_000;
+/// How long after the wish to stop a host may go on that can finish nothing, in
+/// milliseconds: a second is left of five to hand back.
+const HELD_MS_MAX: u64 = 4_000;
+/// How long the deletions may go on after the last statement, in milliseconds.
+const DELETIONS_MS_MAX: u64 = 2_000;
+/// How long handing back may take, in seconds: two thousand messages take one at
+/// 80 ms a call, the rest is for calls that have to be made again.
 const HAND_BACK_SECS_MAX: u64 = 4;
+/// The same where the queue does not take hand-backs, in seconds.
+const HAND_BACK_SECS_FAILING: u64 = 1;
 
 /// The tasks of a run, and what they leave behind.
 pub(super) struct Tasks {
@@ -36,7 +54,11 @@ pub(super) struct Tasks {
     pub(super) deleter: JoinSet<Undeleted>,
     /// What goes with them to the end: the leases' keeper, a watch on the queue.
     pub(super) attendants: JoinSet<()>,
+    /// Where received messages wait for a worker.
+    pub(super) batcher: Batcher,
     pub(super) leases: Leases,
+    /// Cuts the deletions short.
+    pub(super) deletions_end: StopSwitch,
     pub(super) queue: Queue,
     pub(super) telemetry: Telemetry,
 }
@@ -60,21 +82,46 @@ impl Tasks {
     pub(super) async fn end(
         mut self,
         switch: &StopSwitch,
+        stop: &Shutdown,
         mut over: Shutdown,
     ) -> Result<(), Failure> {
-        let (mut broken, mut undeleted) = (false, Undeleted::default());
+        let (mut broken, mut undeleted) = (false, None);
+        let after = |time| self::over(stop.clone(), time);
+        let mut last_batch = after(Duration::from_millis(NEW_BATCHES_MS));
+        let answer_max = Duration::from_millis(POLL_ANSWER_MS_MAX);
+        let mut last_answer = after(self.queue.timing.poll + answer_max);
+        let mut held_for_long = after(Duration::from_millis(HELD_MS_MAX));
+        let (mut begins, mut polls, mut may_be_held) = (true, true, true);
         while !(self.intakes.is_empty() && self.workers.is_empty()) {
             let joined = tokio::select! {
                 Some(joined) = self.intakes.join_next() => joined,
                 Some(joined) = self.workers.join_next() => joined,
-                Some(joined) = self.deleter.join_next() => joined.map(|left| undeleted = left),
+                Some(joined) = self.deleter.join_next() => joined.map(|left| undeleted = Some(left)),
                 Some(joined) = self.attendants.join_next() => joined,
+                () = last_batch.requested(), if begins => {
+                    begins = false;
+                    self.batcher.close().into_iter().for_each(|left| left.lease.leave());
+                    continue;
+                }
+                () = last_answer.requested(), if polls => {
+                    polls = false;
+                    self.intakes.abort_all();
+                    continue;
+                }
+                () = held_for_long.requested(), if may_be_held => {
+                    may_be_held = false;
+                    // Its statement is a try that has failed before.
+                    match self.telemetry.causes.holds_a_worker() {
+                        true => break,
+                        false => continue,
+                    }
+                }
                 () = over.requested() => {
                     Event::DrainOver.log();
                     break;
                 }
             };
-            if joined.is_err() {
+            if joined.is_err_and(|error| error.is_panic()) {
                 broken = true;
                 switch.stop();
             }
@@ -85,19 +132,24 @@ impl Tasks {
         self.attendants.shutdown().await;
         let unfinished = self.leases.unfinished();
         self.workers.shutdown().await;
-        let deletions_end = async {
-            match self.deleter.join_next().await {
-                Some(Ok(left)) => undeleted = left,
-                Some(Err(_)) => broken = true,
-                None => {}
-            }
+        let deletions = async {
+            let undeleted = match undeleted {
+                Some(undeleted) => undeleted,
+                None => match end_of_deletions(&mut self.deleter, &self.deletions_end).await {
+                    Ok(undeleted) => undeleted,
+                    Err(_) => {
+                        broken = true;
+                        Undeleted::default()
+                    }
+                },
+            };
             if undeleted.given_up > 0 {
                 Event::DeletionsGivenUp(undeleted.given_up).log();
             }
             hand_back(&self.queue, &self.telemetry, undeleted.unfinished()).await;
         };
         let hand_back = hand_back(&self.queue, &self.telemetry, unfinished);
-        tokio::join!(hand_back, deletions_end);
+        tokio::join!(hand_back, deletions);
         match broken {
             true => Err(failure(
                 Kind::Internal,
@@ -108,8 +160,29 @@ impl Tasks {
     }
 }
 
+/// Waits for the deleter, and cuts it short in the end.
+async fn end_of_deletions(
+    deleter: &mut JoinSet<Undeleted>,
+    end: &StopSwitch,
+) -> Result<Undeleted, JoinError> {
+    let most = Duration::from_millis(DELETIONS_MS_MAX);
+    let joined = match timeout(most, deleter.join_next()).await {
+        Ok(joined) => joined,
+        Err(_) => {
+            end.stop();
+            deleter.join_next().await
+        }
+    };
+    joined.unwrap_or_else(|| Ok(Undeleted::default()))
+}
+
 async fn hand_back(queue: &Queue, telemetry: &Telemetry, unfinished: Unfinished) {
-    let time = Duration::from_secs(HAND_BACK_SECS_MAX);
+    let secs = match queue.breakers.change_visibility.is_open() || queue.breakers.receive.is_open()
+    {
+        true => HAND_BACK_SECS_FAILING,
+        false => HAND_BACK_SECS_MAX,
+    };
+    let time = Duration::from_secs(secs);
     let released = queue.hand_back(unfinished, time).await;
     telemetry.counts.handed_back(released.done());
     if released.done() > 0 {

@@ -1,17 +1,20 @@
 //! Intake: one long poll after the other, for as long as there is room.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::batcher::Arrivals;
 use super::hold::Hold;
 use super::receive_concurrency::{ReceiveConcurrency, ReceivePermit};
-use crate::backoff::Backoff;
 use crate::event::Event;
-use crate::queue::{Budget, Leases, Queue, QueueError, Reservation};
+use crate::queue::{Budget, Leases, Pass, Queue, Reservation};
 use crate::shutdown::Shutdown;
 use crate::telemetry::{Pause, Poller, Telemetry};
+
+/// How long a task pauses after a receive that failed, in milliseconds: one
+/// task alone must not make a hiccup of the queue look like an outage.
+const FAILED_PAUSE_MS: u64 = 100;
 
 /// One of the tasks that receive.
 pub(super) struct Intake {
@@ -19,49 +22,16 @@ pub(super) struct Intake {
     pub(super) leases: Leases,
     pub(super) budget: Budget,
     pub(super) hold: Hold,
-    pub(super) polls: ReceiveConcurrency,
+    pub(super) concurrency: ReceiveConcurrency,
     pub(super) telemetry: Telemetry,
     pub(super) arrivals: Arrivals,
-    pub(super) failing: Arc<Failing>,
 }
 
-/// Which of the tasks fail, and why: what befalls all of them at once is worth
-/// one line, and another one when the cause changes.
-#[derive(Debug, Default)]
-pub(super) struct Failing(Mutex<State>);
-
-#[derive(Debug, Default)]
-struct State {
-    tasks: usize,
-    logged: String,
-}
-
-impl Failing {
-    /// A task fails, for the first time or again.
-    fn fails(&self, first: bool, cause: String) {
-        let mut state = self.lock();
-        state.tasks += usize::from(first);
-        if state.logged != cause {
-            state.logged.clone_from(&cause);
-            Event::ReceiveFailing(cause).log();
-        }
-    }
-
-    /// A task has recovered. Whether it was the last one.
-    fn recovered(&self) -> bool {
-        let mut state = self.lock();
-        state.tasks = state.tasks.saturating_sub(1);
-        let last = state.tasks == 0;
-        if last {
-            state.logged.clear();
-            Event::ReceiveRecovered.log();
-        }
-        last
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// What one receive needs.
+struct Leave {
+    permit: ReceivePermit,
+    room: Reservation,
+    pass: Pass,
 }
 
 impl Intake {
@@ -69,71 +39,72 @@ impl Intake {
     /// it brings is taken, and must not stay hidden.
     pub(super) async fn run(self, mut shutdown: Shutdown) {
         let poller = self.telemetry.poller();
-        let mut backoff = Backoff::default();
-        let mut failing = false;
         let mut attempt = attempt_id();
         while !shutdown.is_requested() {
-            let (poll, room) = tokio::select! {
+            let leave = tokio::select! {
                 biased;
                 () = shutdown.requested() => return,
-                room = self.room(&poller) => room,
+                leave = self.leave(&poller) => leave,
             };
-            let began = Instant::now();
-            match self.queue.receive(&self.leases, room, &attempt).await {
-                Ok(deliveries) => {
-                    attempt = attempt_id();
-                    if std::mem::take(&mut failing) {
-                        self.recovered();
-                    }
-                    poller.received();
-                    backoff.reset();
-                    let brought = deliveries.new.len();
-                    self.telemetry.received(brought);
-                    if deliveries.unusable > 0 {
-                        Event::Unusable(deliveries.unusable).log();
-                    }
-                    let waiting = self.arrivals.push(deliveries.new);
-                    poll.brought(brought + deliveries.known, began.elapsed(), waiting);
+            if self.receive(leave, &attempt, &poller).await {
+                attempt = attempt_id();
+                continue;
+            }
+            poller.pausing(Pause::BackingOff);
+            tokio::select! {
+                () = shutdown.requested() => {}
+                () = sleep(Duration::from_millis(FAILED_PAUSE_MS)) => {}
+            }
+            poller.resumed();
+        }
+    }
+
+    /// Receives once. Whether the queue answered.
+    async fn receive(&self, leave: Leave, attempt: &str, poller: &Poller) -> bool {
+        let Leave { permit, room, pass } = leave;
+        // A probe must not wait for a message to say that the queue is back.
+        let wait = match pass.is_probe() {
+            true => Duration::ZERO,
+            false => self.queue.timing.poll,
+        };
+        let began = Instant::now();
+        let received = self.queue.receive(&self.leases, room, attempt, wait).await;
+        match received {
+            Ok(deliveries) => {
+                pass.succeeded();
+                poller.received();
+                let brought = deliveries.new.len();
+                self.telemetry.received(brought);
+                if deliveries.unusable > 0 {
+                    Event::Unusable(deliveries.unusable).log();
                 }
-                Err(error) => {
-                    let first = !std::mem::replace(&mut failing, true);
-                    self.failed(&error, first);
-                    poll.failed();
-                    drop(poll);
-                    poller.pausing(Pause::BackingOff);
-                    tokio::select! {
-                        () = shutdown.requested() => {}
-                        () = backoff.wait() => {}
-                    }
-                    poller.resumed();
-                }
+                let waiting = self.arrivals.push(deliveries.new);
+                permit.brought(brought + deliveries.known, began.elapsed(), waiting);
+                true
+            }
+            Err(error) => {
+                self.telemetry.receive_failed();
+                permit.failed();
+                let lasts = wait + self.queue.timing.call_lasts();
+                pass.failed(&error, began.elapsed() >= lasts);
+                false
             }
         }
     }
 
-    fn failed(&self, error: &QueueError, first: bool) {
-        let cause = error.to_string();
-        self.telemetry.receive_failed(&cause);
-        self.failing.fails(first, cause);
-    }
-
-    fn recovered(&self) {
-        if self.failing.recovered() {
-            self.telemetry.receive_recovered();
-        }
-    }
-
     /// Leave and room first, and no receive while the output is held.
-    async fn room(&self, poller: &Poller) -> (ReceivePermit, Reservation) {
+    async fn leave(&self, poller: &Poller) -> Leave {
         poller.pausing(Pause::NotNeeded);
-        let poll = self.polls.open().await;
+        let permit = self.concurrency.open().await;
         self.arrivals.wanted().await;
         poller.pausing(Pause::Held);
         self.hold.released().await;
         poller.pausing(Pause::NoRoom);
         let room = self.budget.reserve().await;
+        poller.pausing(Pause::BackingOff);
+        let pass = self.queue.breakers.receive.pass().await;
         poller.resumed();
-        (poll, room)
+        Leave { permit, room, pass }
     }
 }
 

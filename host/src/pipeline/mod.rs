@@ -43,8 +43,10 @@ pub use start::Plan;
 use crate::exit::Failure;
 use crate::origin::Secrets;
 use crate::output::{Committed, Store, TableName};
-use crate::queue::{Budget, DeadLetterQueue, Deleter, Leases, Observer, Queue, QueueEvent};
-use crate::shutdown::{Shutdown, StopSwitch};
+use crate::queue::{
+    Budget, DeadLetterQueue, Deleter, Leases, Observer, Operation, Queue, QueueEvent,
+};
+use crate::shutdown::{Shutdown, StopSwitch, shutdown};
 use crate::summary::Summary;
 use crate::telemetry::Telemetry;
 use batcher::Batcher;
@@ -124,7 +126,7 @@ pub struct Parts {
 pub async fn run(
     parts: Parts,
     until: Until,
-    (switch, shutdown): (StopSwitch, Shutdown),
+    (switch, stopping): (StopSwitch, Shutdown),
     telemetry: Telemetry,
 ) -> Result<Summary, Failure> {
     let Parts {
@@ -151,17 +153,17 @@ pub async fn run(
     telemetry.metrics.count_in_flight(move || in_work.in_work());
     let kept = Kept::default();
 
-    let over = drain::over(shutdown.clone(), drain_max);
+    let over = drain::over(stopping.clone(), drain_max);
 
     let mut attendants = JoinSet::new();
     attendants.spawn(leases.clone().keep(queue.clone()));
     let (deleting, deletions) = Deleter::new::<Committed>(queue.clone(), observer);
     let mut deleter = JoinSet::new();
-    deleter.spawn(deleting.run(over.clone()));
+    let (deletions_end, deletions_over) = shutdown();
+    deleter.spawn(deleting.run(deletions_over));
     let (arrivals, batcher) = Batcher::new(shape.batch_messages_max);
 
-    let failing = Arc::default();
-    let polls = ReceiveConcurrency::new(shape.receives, shape.batch_messages_max);
+    let concurrency = ReceiveConcurrency::new(shape.receives, shape.batch_messages_max);
     let mut intakes = JoinSet::new();
     for _ in 0..shape.receives {
         let intake = Intake {
@@ -169,12 +171,11 @@ pub async fn run(
             leases: leases.clone(),
             budget: budget.clone(),
             hold: hold.clone(),
-            polls: polls.clone(),
+            concurrency: concurrency.clone(),
             telemetry: telemetry.clone(),
             arrivals: arrivals.clone(),
-            failing: Arc::clone(&failing),
         };
-        intakes.spawn(intake.run(shutdown.clone()));
+        intakes.spawn(intake.run(stopping.clone()));
     }
     drop(arrivals);
 
@@ -201,7 +202,7 @@ pub async fn run(
                 hold.clone(),
                 telemetry.metrics.clone(),
                 present.clone(),
-                shutdown.clone(),
+                stopping.clone(),
             ),
             settler: Settler {
                 queue: queue.clone(),
@@ -209,7 +210,7 @@ pub async fn run(
                 deletions: deletions.clone(),
                 kept: kept.clone(),
                 telemetry: telemetry.clone(),
-                stop: shutdown.clone(),
+                stop: stopping.clone(),
             },
             rules: Arc::clone(&rules),
             metrics: telemetry.metrics.clone(),
@@ -238,11 +239,13 @@ pub async fn run(
         workers,
         deleter,
         attendants,
+        batcher,
         leases,
+        deletions_end,
         queue,
         telemetry: telemetry.clone(),
     };
-    tasks.end(&switch, over).await?;
+    tasks.end(&switch, &stopping, over).await?;
     let mut summary = telemetry.counts.summary();
     if let Some(follower) = follower {
         summary.shadow = Some(follower.end().await);
@@ -250,19 +253,29 @@ pub async fn run(
     Ok(summary)
 }
 
-/// Tells what the queue's tasks tell. While nothing can be deleted, nothing more is received: what is stored and
-/// cannot be deleted would come back again and again, and each time bring the
-/// message nearer to the queue's own dead-letter limit.
+/// Tells what the queue's own tasks report. While nothing can be deleted,
+/// nothing more is received: a message that is stored and cannot be deleted
+/// would come back again and again, each time nearer to the queue's own
+/// dead-letter limit.
 fn observer(telemetry: &Telemetry, hold: &Hold) -> Observer {
     let (telemetry, hold) = (telemetry.clone(), hold.clone());
-    Arc::new(move |told| {
-        telemetry.told(&told);
-        match told {
-            QueueEvent::Trouble(Some(error)) => {
-                hold.enter(Holder::Deleter, Dependency::Queue, error, None);
+    Arc::new(move |event| {
+        telemetry.observed(&event);
+        let QueueEvent::Failing(operation, error) = event else {
+            return;
+        };
+        let holder = match operation {
+            Operation::Receive => Holder::Receiver,
+            Operation::Delete => Holder::Deleter,
+            _ => Holder::Leases,
+        };
+        match (error, holder) {
+            (None, _) => hold.leave(holder),
+            (Some(error), Holder::Deleter) => {
+                hold.enter(holder, Dependency::Queue, error, None);
             }
-            QueueEvent::Trouble(None) => hold.leave(Holder::Deleter),
-            _ => {}
+            // The calls themselves find the end of the trouble.
+            (Some(error), _) => hold.enter_receiving(holder, Dependency::Queue, error, None),
         }
     })
 }

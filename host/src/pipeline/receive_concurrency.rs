@@ -4,10 +4,15 @@
 //! times ten by the queue's latency, whatever that is. A receive that comes
 //! back full while the workers are short of work asks for one more, and so
 //! their number doubles with each round trip until the workers have enough, or
-//! until receives take longer than the queue does: then this host's processor
-//! is what they wait for, and fewer do as well. One that
-//! comes back empty, or fails, halves their number: an idle host polls with
-//! two, the second for the case that the first one hangs.
+//! until receives take longer than they did when few were open: then they wait
+//! for this host's processor or for an endpoint that is overloaded, and fewer
+//! do as well. So their number follows the distance of the queue, not its load.
+//! One that comes back empty, or fails, halves their number: an idle host polls
+//! with two, the second for the case that the first one hangs.
+//!
+//! Where all receives have been slower than the quickest for a while, either the
+//! queue is farther away now or the receives themselves overload it. The number
+//! goes down to two for a few receives, which tells (as BBR's ProbeRTT does).
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -26,8 +31,11 @@ const FULL_MESSAGES: usize = RECEIVE_MESSAGES_MAX / 2;
 /// A receive that takes twice as long as the quickest, and this much more, has
 /// waited for something else than the queue.
 const SLOWER_MS: u64 = 2;
-/// How long the quickest is remembered, at least: a queue may become slower.
+/// For how long the quickest is remembered without another one like it, in
+/// seconds; then it is measured again.
 const QUICKEST_SECS: u64 = 10;
+/// Receives beside at most one other, of which the quickest is the measure.
+const MEASURED_RECEIVES: u32 = 4;
 
 /// The receives that are open. Clones share them.
 #[derive(Clone)]
@@ -49,16 +57,21 @@ struct State {
     quickest: Quickest,
 }
 
-/// The shortest time of a full receive, lately.
+/// The shortest time of a full receive, as far as load does not lengthen it.
 struct Quickest {
-    since: Instant,
-    before: Duration,
-    now: Duration,
+    /// What others are compared with.
+    known: Duration,
+    /// When a receive was last about as quick.
+    confirmed: Instant,
+    /// The shortest so far, and how many receives are still to be measured.
+    measuring: Option<(Duration, u32)>,
 }
 
 /// Leave to receive, until it is dropped.
 pub(super) struct ReceivePermit {
     shared: Arc<Shared>,
+    /// Whether at most one other receive was open when this one began.
+    alone: bool,
 }
 
 /// How long a full receive took, beside the quickest.
@@ -66,6 +79,8 @@ enum Pace {
     Quick,
     Fair,
     Slow,
+    /// Too much is open to tell.
+    Measured,
 }
 
 impl ReceiveConcurrency {
@@ -105,6 +120,7 @@ impl ReceiveConcurrency {
         state.open += 1;
         Some(ReceivePermit {
             shared: Arc::clone(&self.shared),
+            alone: state.open <= OPEN_MIN,
         })
     }
 }
@@ -113,10 +129,12 @@ impl ReceivePermit {
     /// It has brought so many messages in this time, and so many wait for a
     /// worker now.
     pub(super) fn brought(&self, messages: usize, took: Duration, waiting: usize) {
-        let mut state = self.shared.lock();
+        let mut guard = self.shared.lock();
+        let state = &mut *guard;
         state.limit = match messages {
             0 => state.limit / 2,
-            FULL_MESSAGES.. => match state.quickest.pace(took) {
+            FULL_MESSAGES.. => match state.quickest.pace(took, self.alone) {
+                Pace::Measured => OPEN_MIN,
                 _ if waiting > 2 * self.shared.enough => state.limit - 1,
                 Pace::Quick if waiting < self.shared.enough => state.limit + 1,
                 Pace::Slow => state.limit - 1,
@@ -124,7 +142,7 @@ impl ReceivePermit {
             },
             _ => state.limit,
         };
-        self.shared.bound(&mut state);
+        self.shared.bound(state);
     }
 
     /// The queue did not answer, or not with yes.
@@ -138,20 +156,36 @@ impl ReceivePermit {
 impl Quickest {
     fn new() -> Self {
         Self {
-            since: Instant::now(),
-            before: Duration::MAX,
-            now: Duration::MAX,
+            known: Duration::MAX,
+            confirmed: Instant::now(),
+            measuring: None,
         }
     }
 
-    fn pace(&mut self, took: Duration) -> Pace {
-        if self.since.elapsed() >= Duration::from_secs(QUICKEST_SECS) {
-            self.since = Instant::now();
-            self.before = self.now;
-            self.now = took;
+    /// Compares a receive with the quickest. `alone` is true where at most one
+    /// other was open when it began.
+    fn pace(&mut self, took: Duration, alone: bool) -> Pace {
+        if let Some((shortest, left)) = &mut self.measuring {
+            if !alone {
+                return Pace::Measured;
+            }
+            *shortest = took.min(*shortest);
+            *left -= 1;
+            if *left > 0 {
+                return Pace::Measured;
+            }
+            self.known = *shortest;
+            self.confirmed = Instant::now();
+            self.measuring = None;
         }
-        self.now = self.now.min(took);
-        let quick = self.now.min(self.before) * 2 + Duration::from_millis(SLOWER_MS);
+        if took <= self.known.saturating_add(self.known / 4) {
+            self.known = self.known.min(took);
+            self.confirmed = Instant::now();
+        } else if self.confirmed.elapsed() >= Duration::from_secs(QUICKEST_SECS) {
+            self.measuring = Some((Duration::MAX, MEASURED_RECEIVES));
+            return Pace::Measured;
+        }
+        let quick = self.known.saturating_mul(2) + Duration::from_millis(SLOWER_MS);
         match took {
             _ if took <= quick => Pace::Quick,
             _ if took <= 2 * quick => Pace::Fair,
@@ -246,11 +280,88 @@ mod tests {
         assert_eq!(slow_round(&polls, 10, 43 * MS, 0), 8);
         assert_eq!(slow_round(&polls, 10, 85 * MS, 0), 2);
         assert_eq!(slow_round(&polls, 10, 20 * MS, 0), 4);
-        // The queue itself has become slower.
-        tokio::time::advance(Duration::from_secs(2 * QUICKEST_SECS)).await;
-        slow_round(&polls, 10, 43 * MS, 0);
+    }
+
+    /// Receives for so long from an endpoint with this latency that answers so
+    /// many calls a second, one after the other. The most that were open in the
+    /// last ten seconds, and how many calls were answered in them.
+    async fn receive_for(secs: u64, latency: Duration, calls_a_second: u32) -> (usize, usize) {
+        let receives = ReceiveConcurrency::new(128, ENOUGH);
+        let free_at = Arc::new(Mutex::new(Instant::now()));
+        let last = Instant::now() + Duration::from_secs(secs - 10);
+        let seen = Arc::new(Mutex::new((0, 0)));
+        for _ in 0..128 {
+            let (receives, free_at, seen) =
+                (receives.clone(), Arc::clone(&free_at), Arc::clone(&seen));
+            tokio::spawn(async move {
+                loop {
+                    let permit = receives.open().await;
+                    let began = Instant::now();
+                    let done = {
+                        let mut free_at = free_at.lock().expect("sound");
+                        *free_at = (*free_at).max(began) + Duration::from_secs(1) / calls_a_second;
+                        *free_at + latency
+                    };
+                    tokio::time::sleep_until(done).await;
+                    if began >= last {
+                        let open = receives.shared.lock().open;
+                        let mut seen = seen.lock().expect("sound");
+                        *seen = (open.max(seen.0), seen.1 + 1);
+                    }
+                    permit.brought(10, began.elapsed(), 0);
+                }
+            });
+        }
+        tokio::time::sleep(Duration::from_secs(secs)).await;
+        let seen = *seen.lock().expect("sound");
+        seen
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_endpoint_that_takes_twenty_calls_a_second_is_not_asked_by_all() {
+        let (open, answered) = receive_for(300, 5 * MS, 20).await;
+        assert!(open <= 12, "{open} open");
+        assert!(answered >= 190, "{answered} in 10 s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_distant_endpoint_is_asked_by_all() {
+        let (open, answered) = receive_for(120, 100 * MS, 100_000).await;
+        assert_eq!(open, 128);
+        assert!(answered >= 12_000, "{answered} in 10 s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_queue_that_becomes_slower_is_asked_by_as_many_after_a_while() {
+        let receives = ReceiveConcurrency::new(50, ENOUGH);
+        while slow_round(&receives, 10, 5 * MS, 0) < 50 {}
         tokio::time::advance(Duration::from_secs(QUICKEST_SECS)).await;
-        assert_eq!(slow_round(&polls, 10, 43 * MS, 0), 8);
+        // Down to two, which are measured, and up again.
+        for expected in [2, 2, 4, 8, 16, 32, 50] {
+            assert_eq!(slow_round(&receives, 10, 50 * MS, 0), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn sporadic_failures_leave_the_number_as_it_is() {
+        let receives = ReceiveConcurrency::new(128, ENOUGH);
+        while round(&receives, 10, 0) < 128 {}
+        let mut open_in_all = 0;
+        for call in 0..10_000 {
+            let open = open_all(&receives);
+            open_in_all += open.len();
+            for (number, permit) in open.into_iter().enumerate() {
+                match (call * 31 + number) % 100 {
+                    0 => permit.failed(),
+                    _ => permit.brought(10, MS, 0),
+                }
+            }
+        }
+        assert!(
+            open_in_all / 10_000 >= 96,
+            "{} of 128",
+            open_in_all / 10_000
+        );
     }
 
     #[tokio::test]

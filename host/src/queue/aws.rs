@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::Duration;
 
+use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sqs::Client;
@@ -82,7 +83,7 @@ impl AwsQueue {
         }
         let runtime = SdkRuntime::default();
         let first_max = Duration::from_secs(FIRST_CALL_SECS_MAX);
-        let first = client(&config, &runtime, first_max);
+        let first = client(&config, &runtime, first_max, RetryConfig::standard());
         let region = config.region().map(ToString::to_string);
         let direct = Direct::new(
             runtime.clone(),
@@ -104,8 +105,15 @@ impl AwsQueue {
     /// Keeps to these times from now on. The SDK has no such limits by default:
     /// a call could hang for ever (aws-sdk-rust#1094).
     pub(super) fn keep_to(&mut self, timing: &Timing) {
-        self.polls = client(&self.config, &self.runtime, timing.receive_max);
-        self.calls = client(&self.config, &self.runtime, timing.call_max);
+        // Whoever calls tries again, and paces that over all tasks (see `breaker`).
+        let once = RetryConfig::disabled();
+        self.polls = client(
+            &self.config,
+            &self.runtime,
+            timing.receive_max,
+            once.clone(),
+        );
+        self.calls = client(&self.config, &self.runtime, timing.call_max, once);
         self.receive_max = timing.receive_max;
         self.call_max = timing.call_max;
     }
@@ -209,14 +217,20 @@ impl AwsQueue {
 }
 
 /// A client whose calls take no longer than this, the SDK's own retries
-/// included (three tries, of which a throttled or failed one comes back soon).
-fn client(config: &SdkConfig, runtime: &SdkRuntime, call_max: Duration) -> Client {
+/// included, where it makes any.
+fn client(
+    config: &SdkConfig,
+    runtime: &SdkRuntime,
+    call_max: Duration,
+    retry: RetryConfig,
+) -> Client {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(connect_max(call_max))
         .operation_timeout(call_max)
         .build();
     let config = aws_sdk_sqs::config::Builder::from(config)
         .interceptor(runtime.clone())
+        .retry_config(retry)
         .timeout_config(timeouts);
     Client::from_conf(config.build())
 }

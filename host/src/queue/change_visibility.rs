@@ -68,13 +68,25 @@ impl Queue {
                 && let Some((number, chunk)) = chunks.next()
             {
                 let (source, chunk) = (Arc::clone(&self.calls), chunk.to_vec());
+                let breaker = self.breakers.change_visibility.clone();
+                let lasts = self.timing.call_lasts();
                 calls.spawn(async move {
                     let asked = Instant::now();
+                    let pass = match breaker.pass_now() {
+                        Ok(pass) => pass,
+                        Err(error) => {
+                            return (number * BATCH_ENTRIES_MAX, chunk.len(), asked, Err(error));
+                        }
+                    };
                     let entries: Vec<(&str, Duration)> = chunk
                         .iter()
                         .map(|(handle, hidden)| (handle.as_str(), *hidden))
                         .collect();
                     let failed = source.change_visibility(&entries).await;
+                    match &failed {
+                        Ok(_) => pass.succeeded(),
+                        Err(error) => pass.failed(error, asked.elapsed() >= lasts),
+                    }
                     (number * BATCH_ENTRIES_MAX, chunk.len(), asked, failed)
                 });
             }

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::aws::{Attributes, AwsQueue};
 use super::backlog::Backlog;
+use super::breaker::Breakers;
 use super::budget::BODY_BYTES_MAX;
 use super::calls::SourceCalls;
 use super::dead_letter::DeadLetterQueue;
@@ -47,6 +48,8 @@ pub struct Queue {
     pub fifo: bool,
     /// What proves a message's origin.
     pub(super) secrets: Secrets,
+    /// One for each kind of call that many tasks make.
+    pub breakers: Breakers,
 }
 
 /// Both queues, and what an operator should know of them.
@@ -105,6 +108,7 @@ impl Queue {
             timing,
             fifo: settings.url.ends_with(".fifo"),
             secrets: Secrets::default(),
+            breakers: Breakers::default(),
         };
         Ok(Found {
             queue,
@@ -144,6 +148,7 @@ impl Queue {
             timing,
             fifo,
             secrets: Secrets::default(),
+            breakers: Breakers::default(),
         }
     }
 }

@@ -1,16 +1,16 @@
 //! Deleting: only with a proof of commit, in batches of ten.
 
 use std::marker::PhantomData;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, timeout_at};
 
+use super::breaker::Pass;
 use super::calls::BATCH_ENTRIES_MAX;
 use super::client::Queue;
-use super::error::QueueError;
 use super::event::{Observer, QueueEvent};
 use super::lease::{Lease, Receipt};
 use super::release::Unfinished;
@@ -26,9 +26,6 @@ const DELETERS_MAX: usize = 128;
 /// deletions are in trouble tries go on: nothing is received then, so the
 /// handles stay good, and only a success can tell that the trouble is over.
 const TRIES_AFTER_LEASE_MAX: u32 = 1;
-
-/// Failed calls in a row after which the deletions are in trouble.
-const FAILURES_TROUBLE: u32 = 3;
 
 /// Where deletions are asked for. `P` is the proof of commit, which another
 /// module makes: without one a message cannot be deleted.
@@ -73,9 +70,6 @@ struct Calls {
     queue: Queue,
     observer: Observer,
     asked: watch::Receiver<()>,
-    /// Failed calls in a row. Locked while trouble is told, so that what was
-    /// told last is true.
-    failures: Mutex<u32>,
 }
 
 impl Deleter {
@@ -92,7 +86,6 @@ impl Deleter {
             queue,
             observer,
             asked,
-            failures: Mutex::new(0),
         });
         let deleter = Self {
             receipts,
@@ -188,9 +181,10 @@ impl Calls {
         tokio::select! {
             biased;
             () = over.requested() => {}
-            () = self.try_to_delete(&mut unfinished, &mut given_up) => {
-                given_up += unfinished.drain(..).len() as u64;
-            }
+            end = self.try_to_delete(&mut unfinished, &mut given_up) => match end {
+                End::GivenUp => given_up += unfinished.drain(..).len() as u64,
+                End::StillOurs => {}
+            },
         }
         Undeleted {
             given_up,
@@ -199,16 +193,27 @@ impl Calls {
     }
 
     /// Takes out of the batch what is deleted, and what the queue refuses.
-    async fn try_to_delete(&self, batch: &mut Vec<Receipt>, refused: &mut u64) {
+    async fn try_to_delete(&self, batch: &mut Vec<Receipt>, refused: &mut u64) -> End {
+        let breaker = &self.queue.breakers.delete;
         let mut backoff = Backoff::default();
         let mut tries_after_lease = 0;
         loop {
+            let Some(pass) = self.pass().await else {
+                return End::StillOurs;
+            };
+            let began = Instant::now();
             let handles: Vec<&str> = batch
                 .iter()
                 .map(|receipt| receipt.handle.as_str())
                 .collect();
             let answer = self.queue.calls.delete(&handles).await;
-            self.tell(answer.as_ref().err());
+            match &answer {
+                Ok(_) => pass.succeeded(),
+                Err(error) => {
+                    let lasts = self.queue.timing.call_lasts();
+                    pass.failed(error, began.elapsed() >= lasts);
+                }
+            }
             let failed = answer.as_ref().map_or(batch.len(), Vec::len);
             if failed > 0 {
                 (self.observer)(QueueEvent::DeleteFailed(failed));
@@ -227,10 +232,10 @@ impl Calls {
             if batch.iter().all(|receipt| receipt.deadline <= now) {
                 tries_after_lease += 1;
             }
-            let goes_on = self.in_trouble() && self.is_asked();
+            let goes_on = breaker.is_open() && self.is_asked();
             let has_tried = tries_after_lease > TRIES_AFTER_LEASE_MAX && !goes_on;
             if batch.is_empty() || has_tried {
-                return;
+                return End::GivenUp;
             }
             self.wait(&mut backoff).await;
         }
@@ -253,12 +258,20 @@ impl Calls {
         self.asked.has_changed().is_ok()
     }
 
-    fn in_trouble(&self) -> bool {
-        *self.failures() >= FAILURES_TROUBLE
-    }
-
-    fn failures(&self) -> MutexGuard<'_, u32> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Leave for a call. None where the queue deletes nothing and nobody asks
+    /// any more: at a stop what is not deleted is handed back at once.
+    async fn pass(&self) -> Option<Pass> {
+        let breaker = &self.queue.breakers.delete;
+        let mut asked = self.asked.clone();
+        loop {
+            if !self.is_asked() {
+                return breaker.pass_now().ok();
+            }
+            tokio::select! {
+                _ = asked.changed() => {}
+                pass = breaker.pass() => return Some(pass),
+            }
+        }
     }
 
     fn deleted(&self, receipt: Receipt) {
@@ -266,22 +279,12 @@ impl Calls {
         (self.observer)(QueueEvent::Deleted { after });
         drop(receipt.permit);
     }
+}
 
-    /// Trouble is told once it lasts, and its end at the first success.
-    fn tell(&self, error: Option<&QueueError>) {
-        let mut failures = self.failures();
-        match error {
-            None => {
-                if std::mem::take(&mut *failures) >= FAILURES_TROUBLE {
-                    (self.observer)(QueueEvent::Trouble(None));
-                }
-            }
-            Some(error) => {
-                *failures = failures.saturating_add(1);
-                if *failures >= FAILURES_TROUBLE {
-                    (self.observer)(QueueEvent::Trouble(Some(error)));
-                }
-            }
-        }
-    }
+/// How a series of tries ended.
+enum End {
+    /// All is deleted, or what is left is not ours any more.
+    GivenUp,
+    /// What is left can be handed back.
+    StillOurs,
 }

@@ -22,8 +22,8 @@ pub enum QueueEvent<'a> {
     /// So many leases ran out while their messages were in work. Such a
     /// message may be in work elsewhere too; the ledger lets one of them win.
     Lost(usize),
-    /// Deletion is in trouble (an error), or works again (none).
-    Trouble(Option<&'a QueueError>),
+    /// A kind of call fails (an error), or works again (none).
+    Failing(Operation, Option<&'a QueueError>),
 }
 
 /// The calls that a queue is asked.

@@ -140,7 +140,11 @@ impl Leases {
 
     /// Extends what is due, each once. What fails is due again at the next tick.
     async fn extend_due(&self, queue: &Queue, begin: Begin) -> Result<(), QueueError> {
-        let due = self.due(Instant::now()).into_iter();
+        let due = self.due(Instant::now());
+        if due.is_empty() && self.shared.table().is_empty() {
+            queue.breakers.change_visibility.not_needed();
+        }
+        let due = due.into_iter();
         let (ids, changes): (Vec<Arc<str>>, Vec<Change>) =
             due.map(|due| (due.id, due.change)).unzip();
         let extend = |place: usize, changed| {

@@ -8,6 +8,7 @@
 mod answered;
 mod aws;
 mod backlog;
+mod breaker;
 mod budget;
 mod calls;
 mod change_visibility;
@@ -27,6 +28,7 @@ mod send;
 mod timing;
 
 pub use backlog::Backlog;
+pub use breaker::{Breaker, Breakers, OnChange, Pass};
 pub use budget::{BODY_BYTES_MAX, Budget, Reservation};
 pub use calls::{
     Answer, DeadLetterCalls, EntryFailure, OutgoingMessage, Poll, Received, ReceivedMessage,
@@ -42,4 +44,4 @@ pub use receive::{Deliveries, Delivery, RECEIVE_MESSAGES_MAX};
 pub use redrive::{Redrive, Return, ReturnAddress, Returned, Returning};
 pub use release::{Released, Unfinished};
 pub use send::Sent;
-pub use timing::Timing;
+pub use timing::{POLL_SECS_DEFAULT, POLL_SECS_MAX, Timing};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::backlog::Backlog;
+use super::breaker::Breakers;
 use super::calls::{
     Answer, DeadLetterCalls, EntryFailure, OutgoingMessage, Poll, Received, SourceCalls,
 };
@@ -62,11 +63,13 @@ impl DeadLetterCalls for Observed<dyn DeadLetterCalls> {
 }
 
 impl Queue {
-    /// The same queue, whose calls are told to a observer.
+    /// The same queue, whose calls are told to an observer, and which of them
+    /// fail.
     #[must_use]
     pub fn observed(self, observer: Observer) -> Self {
         let calls = self.calls;
         Self {
+            breakers: Breakers::observed(&observer),
             calls: Arc::new(Observed { calls, observer }),
             ..self
         }

@@ -1,5 +1,7 @@
 //! Receiving: one long poll, and a lease for each message that it brings.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::budget::Reservation;
@@ -38,7 +40,7 @@ pub struct Deliveries {
 }
 
 impl Queue {
-    /// Polls once. A message that is in work already only renews its lease: the
+    /// Polls once, and waits so long for a message. A message that is in work already only renews its lease: the
     /// newest receipt handle is the only one that deletes.
     ///
     /// Not to be cancelled before the very end: what the queue has hidden would
@@ -51,9 +53,10 @@ impl Queue {
         leases: &Leases,
         mut reservation: Reservation,
         attempt: &str,
+        wait: Duration,
     ) -> Result<Deliveries, QueueError> {
         let poll = Poll {
-            wait: self.timing.poll,
+            wait,
             visibility: self.timing.lease,
         };
         let received = self.calls.receive(poll, attempt).await?;
@@ -93,7 +96,6 @@ impl Delivery {
     /// A delivery out of nowhere.
     pub(crate) fn simulated(queue_id: &str) -> Self {
         use std::sync::Arc;
-        use std::time::Duration;
 
         let timing = super::timing::Timing::new(Duration::from_secs(30), Duration::ZERO);
         let leases = Leases::new(timing, Arc::new(|_| {}));

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::aws::AwsQueue;
+use super::breaker::Breakers;
 use super::calls::{DeadLetterCalls, OutgoingMessage};
 use super::client::{
     Queue, QueueSettings, VISIBILITY_SECS_DEFAULT, bytes_max, dead_letter_url, name,
@@ -105,6 +106,7 @@ impl Redrive {
                 timing,
                 fifo: url.ends_with(".fifo"),
                 secrets: secrets.clone(),
+                breakers: Breakers::default(),
             },
             to: ReturnAddress {
                 calls: Arc::new(source),

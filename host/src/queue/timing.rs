@@ -8,7 +8,10 @@
 use std::time::Duration;
 
 /// The longest long poll (SQS quota).
-const POLL_SECS_MAX: u64 = 20;
+pub const POLL_SECS_MAX: u64 = 20;
+/// How long a poll waits unless set otherwise, in seconds. A stop waits for the
+/// open polls, and must come to its end within 5 s.
+pub const POLL_SECS_DEFAULT: u64 = 3;
 /// The shortest lease that leaves room for a poll and an extension.
 const LEASE_SECS_MIN: u64 = 2;
 /// A lease below this leaves little room for a slow database.
@@ -68,6 +71,12 @@ impl Timing {
             answer_allowance: Duration::from_millis(ANSWER_ALLOWANCE_MS).min(lease / 8),
             hidden_max: Duration::from_secs(HIDDEN_SECS_MAX - HIDDEN_SECS_SPARE),
         }
+    }
+
+    /// A call that has taken so long and failed has met an outage, not a
+    /// hiccup; a poll takes its own wait more.
+    pub fn call_lasts(&self) -> Duration {
+        self.call_max * 3 / 4
     }
 
     /// What an operator should know of a queue with this visibility timeout.

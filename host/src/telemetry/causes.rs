@@ -29,6 +29,8 @@ pub enum Holder {
     Receiver,
     /// The task that deletes from the source queue.
     Deleter,
+    /// The task that extends leases.
+    Leases,
     /// A worker, by its number.
     Worker(usize),
     /// The quarantine of the component.
@@ -160,6 +162,13 @@ impl StandingCauses {
         let _ = receiving.wait_for(|receiving| *receiving).await;
     }
 
+    /// Whether a worker cannot go on.
+    pub(crate) fn holds_a_worker(&self) -> bool {
+        let state = self.lock();
+        let mut holders = state.causes.keys();
+        holders.any(|holder| matches!(holder, Holder::Worker(_) | Holder::Component))
+    }
+
     /// Whether receiving goes on at this moment.
     #[cfg(test)]
     pub(crate) fn is_receiving(&self) -> bool {
@@ -225,6 +234,7 @@ impl StandingCauses {
 fn shown(holder: Holder, cause: &Cause) -> String {
     match (holder, cause.dependency) {
         (Holder::Deleter, _) => format!("deletion: {}", cause.words),
+        (Holder::Leases, _) => format!("lease extension: {}", cause.words),
         (_, Dependency::DeadLetterQueue) => format!("dead-letter queue: {}", cause.words),
         _ => cause.words.clone(),
     }
@@ -241,9 +251,8 @@ fn told(
             continue;
         }
         let words = match (holder, cause.dependency) {
-            (Holder::Deleter | Holder::Receiver, _) | (_, Dependency::DeadLetterQueue) => {
-                shown(*holder, cause)
-            }
+            (Holder::Deleter | Holder::Leases | Holder::Receiver, _)
+            | (_, Dependency::DeadLetterQueue) => shown(*holder, cause),
             (_, dependency) => format!("{}: {}", dependency.label(), cause.words),
         };
         if told.iter().all(|(known, _)| *known != words) {
@@ -287,10 +296,11 @@ mod tests {
     use super::*;
     use crate::telemetry::Health;
 
-    const HOLDERS: [Holder; 6] = [
+    const HOLDERS: [Holder; 7] = [
         Holder::Start(Dependency::Database),
         Holder::Receiver,
         Holder::Deleter,
+        Holder::Leases,
         Holder::Worker(0),
         Holder::Worker(1),
         Holder::Component,

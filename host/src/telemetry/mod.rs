@@ -59,16 +59,9 @@ impl Telemetry {
     }
 
     /// A receive failed.
-    pub(crate) fn receive_failed(&self, cause: &str) {
+    pub(crate) fn receive_failed(&self) {
         self.metrics.receive_failed();
         self.metrics.retried(Stage::Receive);
-        let cause = Cause::new(Dependency::Queue, &cause).with_receiving(Receiving::GoesOn);
-        self.causes.enter(Holder::Receiver, cause);
-    }
-
-    /// Receiving works again.
-    pub(crate) fn receive_recovered(&self) {
-        self.causes.leave(Holder::Receiver);
     }
 
     /// A message's rows are committed.
@@ -96,8 +89,8 @@ impl Telemetry {
     }
 
     /// What the queue's own tasks tell.
-    pub(crate) fn told(&self, told: &QueueEvent<'_>) {
-        match told {
+    pub(crate) fn observed(&self, event: &QueueEvent<'_>) {
+        match event {
             QueueEvent::Deleted { after } => self.metrics.deleted(*after),
             QueueEvent::DeleteFailed(messages) => {
                 self.metrics.delete_failed(*messages);
@@ -114,7 +107,10 @@ impl Telemetry {
                 crate::queue::Operation::Send => Operation::SendMessageBatch,
                 crate::queue::Operation::Look => Operation::GetQueueAttributes,
             }),
-            QueueEvent::Trouble(_) => {}
+            QueueEvent::Failing(crate::queue::Operation::ChangeVisibility, Some(_)) => {
+                self.metrics.retried(Stage::Extend);
+            }
+            QueueEvent::Failing(..) => {}
         }
     }
 }

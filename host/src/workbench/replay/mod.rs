@@ -213,7 +213,12 @@ impl Replaying {
             let room = self.budget.reserve().await;
             // Each receive is a try of its own; the SDK names its own retries.
             let attempt = format!("{:032x}", rand::random::<u128>());
-            let received = self.redrive.from.receive(&self.leases, room, &attempt);
+            let received = self.redrive.from.receive(
+                &self.leases,
+                room,
+                &attempt,
+                self.redrive.from.timing.poll,
+            );
             let deliveries = received.await?;
             self.report.unusable += deliveries.unusable as u64;
             if deliveries.new.is_empty() {
