@@ -1,9 +1,15 @@
 //! The queue's clock: real time, which a test can put forward, so that hours
 //! of visibility pass in no time. It never goes back.
+//!
+//! Leases, delays and the like run in fair time: a busy machine, on which the
+//! host gets a tenth of a processor, does not end its leases ten times as soon.
+//! Calls are noted, and polls wait, in wall time, as their clients do.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
+
+use crate::support::patience::Stopwatch;
 
 /// Time since the queue's start.
 pub type Moment = Duration;
@@ -11,6 +17,7 @@ pub type Moment = Duration;
 #[derive(Clone)]
 pub struct Clock {
     start: Instant,
+    fair: Stopwatch,
     unix_ms_at_start: u64,
     ahead_ms: Arc<AtomicU64>,
 }
@@ -21,17 +28,28 @@ impl Clock {
         let unix = unix.expect("the clock is past 1970");
         Clock {
             start: Instant::now(),
+            fair: Stopwatch::start(),
             unix_ms_at_start: millis(unix),
             ahead_ms: Arc::default(),
         }
     }
 
+    /// By which leases run out.
     pub fn now(&self) -> Moment {
-        self.start.elapsed() + Duration::from_millis(self.ahead_ms.load(Ordering::SeqCst))
+        self.fair.elapsed() + self.ahead()
+    }
+
+    /// By which calls come and are answered.
+    pub fn wall_now(&self) -> Moment {
+        self.start.elapsed() + self.ahead()
+    }
+
+    fn ahead(&self) -> Duration {
+        Duration::from_millis(self.ahead_ms.load(Ordering::SeqCst))
     }
 
     pub fn unix_ms(&self) -> u64 {
-        self.unix_ms_at_start + millis(self.now())
+        self.unix_ms_at_start + millis(self.wall_now())
     }
 
     pub fn put_forward(&self, by: Duration) {

@@ -71,7 +71,7 @@ impl Journal {
     pub fn begin(&self, operation: Operation, queue: Option<&str>, client: &str) -> usize {
         let mut calls = self.lock();
         calls.push(Call {
-            began: self.clock.now(),
+            began: self.clock.wall_now(),
             ended: None,
             operation,
             queue: queue.map(str::to_owned),
@@ -86,13 +86,17 @@ impl Journal {
     pub fn note(&self, call: usize, entries: Vec<Entry>) {
         let mut calls = self.lock();
         calls[call].entries = entries;
-        calls[call].ended.get_or_insert_with(|| self.clock.now());
+        calls[call]
+            .ended
+            .get_or_insert_with(|| self.clock.wall_now());
     }
 
     pub fn end(&self, call: usize, outcome: Outcome) {
         let mut calls = self.lock();
         calls[call].outcome = outcome;
-        calls[call].ended.get_or_insert_with(|| self.clock.now());
+        calls[call]
+            .ended
+            .get_or_insert_with(|| self.clock.wall_now());
     }
 
     /// The call has gone without an outcome, as a poll does with its client.

@@ -135,6 +135,11 @@ impl FakeQueue {
         self.clock.now()
     }
 
+    /// The time by which the journal notes calls.
+    pub fn wall_now(&self) -> Moment {
+        self.clock.wall_now()
+    }
+
     pub fn counts(&self, queue: &str) -> Counts {
         let _effects = self.sqs.effects();
         let mut store = self.sqs.store();

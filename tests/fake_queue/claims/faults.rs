@@ -102,7 +102,7 @@ fn a_delayed_call_takes_effect_late_and_a_delayed_answer_early() {
     let early = Fault::on(RECEIVE, Action::DelayAnswer(delay));
     let early = scene.fake.fault(early);
     assert_eq!(scene.try_receive(), Ok(1));
-    let answered = scene.fake.now();
+    let answered = scene.fake.wall_now();
     early.assert_fired();
     let call = &scene.fake.journal().calls()[1];
     assert!(answered - call.ended.expect("it has ended") >= delay);

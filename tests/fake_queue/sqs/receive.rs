@@ -21,6 +21,8 @@ use crate::fake_queue::store::settle::VISIBILITY_SECS_MAX;
 /// Messages of one receive, and its longest wait (SQS quotas).
 const RECEIVE_MESSAGES_MAX: u32 = 10;
 const WAIT_SECS_MAX: u32 = 20;
+/// Between two looks at a lease that is about to run out.
+const TIMER_PAUSE_MIN: Duration = Duration::from_millis(5);
 
 impl Sqs {
     pub(super) async fn receive(&self, input: &Input, call: usize) -> Result<Performed, Refusal> {
@@ -57,7 +59,8 @@ impl Sqs {
         wait: Duration,
         call: usize,
     ) -> Result<Vec<Received>, Refusal> {
-        let deadline = self.now() + wait;
+        let clock = self.store().clock.clone();
+        let deadline = clock.wall_now() + wait;
         loop {
             // Made before looking, or a change in between would be missed.
             let changed = self.changed.notified();
@@ -74,14 +77,17 @@ impl Sqs {
                 // Somebody may poll the dead-letter queue.
                 self.changed.notify_waiters();
             }
-            let now = self.now();
-            if !received.is_empty() || now >= deadline {
+            let left = deadline.saturating_sub(clock.wall_now());
+            if !received.is_empty() || left.is_zero() {
                 return Ok(received);
             }
-            let wake = next_timer.map_or(deadline, |timer| timer.min(deadline));
+            let due = next_timer.map(|timer| timer.saturating_sub(clock.now()));
+            let pause = due.map_or(left, |due| {
+                due.clamp(TIMER_PAUSE_MIN, left.max(TIMER_PAUSE_MIN))
+            });
             tokio::select! {
                 () = changed => {}
-                () = sleep(wake.saturating_sub(now)) => {}
+                () = sleep(pause) => {}
             }
         }
     }
