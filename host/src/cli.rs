@@ -17,7 +17,7 @@ use crate::pipeline::{
 };
 use crate::queue::{POLL_SECS_DEFAULT, POLL_SECS_MAX, QueueSettings};
 use crate::sandbox::{
-    self, Cache, Capabilities, Conditions, Digest, Isolation, Keys, Limits, Pointer,
+    self, Cache, Capabilities, Compiler, Conditions, Digest, Isolation, Keys, Limits, Pointer,
 };
 use crate::workbench::{
     BenchArgs, CompareArgs, Fuzz, InspectArgs, NewArgs, ReplayArgs, RunOnceArgs, Test,
@@ -388,6 +388,7 @@ impl ComponentArgs {
                 self.allow.contains(&AllowArg::Wasi),
             ),
             cache: self.cache.open()?,
+            compiler: Compiler::child(),
         })
     }
 }
@@ -541,6 +542,12 @@ struct LimitArgs {
         default_value_t = sandbox::COMPILE_SECS_DEFAULT,
         value_parser = value_parser!(u64).range(1..=sandbox::COMPILE_SECS_MAX))]
     transform_compile_secs_max: u64,
+    /// Memory to compile it in, in MiB.
+    #[arg(long, value_name = "MIB", env = "ETL_HOST_TRANSFORM_COMPILE_MIB_MAX",
+        default_value_t = sandbox::COMPILE_MIB_DEFAULT,
+        value_parser = value_parser!(u32)
+            .range(i64::from(sandbox::COMPILE_MIB_MIN)..=i64::from(sandbox::COMPILE_MIB_MAX)))]
+    transform_compile_mib_max: u32,
     /// The percentage of messages on which it may fault (trap, overrun a limit,
     /// break the interface); beyond that it is quarantined: receiving pauses.
     /// 100 for no quarantine.
@@ -652,6 +659,7 @@ impl LimitArgs {
             rows_per_message_max: self.transform_rows_per_message_max as usize,
             result_bytes_max: (self.transform_result_kib_max as usize) << 10,
             compile_secs_max: self.transform_compile_secs_max,
+            compile_mib_max: u64::from(self.transform_compile_mib_max),
         }
     }
 }
@@ -708,14 +716,18 @@ impl DdlArgs {
         let table = table(self.table)?;
         let mut statements = crate::output::Ledger::ddl();
         if let Some(file) = self.transform {
-            let cache = self.cache.open()?;
-            let description = sandbox::Sandbox::describe(
-                &file,
-                &self.parameters.given,
-                Limits::default(),
-                cache.as_ref(),
-            )
-            .ends_as(Kind::Configuration)?;
+            let conditions = Conditions {
+                parameters: self.parameters.given,
+                digests: Vec::new(),
+                sensitive: Vec::new(),
+                limits: Limits::default(),
+                isolation: Isolation::Batch,
+                capabilities: Capabilities::default(),
+                cache: self.cache.open()?,
+                compiler: Compiler::child(),
+            };
+            let described = sandbox::Sandbox::describe(&file, &conditions);
+            let description = described.ends_as(Kind::Configuration)?;
             statements.push_str(&crate::output::Table::ddl(&table, &description.columns));
         }
         Ok(statements)

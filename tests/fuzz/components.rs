@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::runner::{Target, corpus};
 use crate::message::Message;
-use crate::sandbox::{Capabilities, Conditions, Isolation, Keys, Limits, MeteredSandbox};
+use crate::sandbox::{Capabilities, Compiler, Conditions, Isolation, Keys, Limits, MeteredSandbox};
 use crate::verdict::Verdict;
 
 /// The longest refusal: nobody reads more, and a component may have chosen the
@@ -55,6 +55,7 @@ pub fn conditions(limits: Limits) -> Conditions {
         isolation: Isolation::Batch,
         capabilities: Capabilities::new(Keys::parse(&keys).ok(), true),
         cache: None,
+        compiler: Compiler::InProcess,
     }
 }
 

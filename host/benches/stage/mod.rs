@@ -8,7 +8,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use etl_host::message::Message;
-use etl_host::sandbox::{Cache, Capabilities, Conditions, Isolation, Keys, Limits, Sandbox};
+use etl_host::sandbox::{
+    Cache, Capabilities, Compiler, Conditions, Isolation, Keys, Limits, Sandbox,
+};
 
 /// When the queue accepted the messages: 2026-11-23T00:00:00Z.
 const SENT_MS: u64 = 1_795_392_000_000;
@@ -54,6 +56,7 @@ pub fn conditions(isolation: Isolation) -> Conditions {
         isolation,
         capabilities: Capabilities::new(Some(keys), false),
         cache: Some(cache()),
+        compiler: Compiler::InProcess,
     }
 }
 

@@ -4,9 +4,6 @@ use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
-use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use sha2::{Digest as _, Sha256};
@@ -14,14 +11,14 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use super::bindings::TransformPre;
-use super::cache::Cache;
+use super::cache::{Cache, Draft, Key, OpenCache};
+use super::compiler::{Compiled, Compiler, Order};
 use super::description::Description;
 use super::engine::{self, Instructions};
 use super::guard::{Guard, Pointer};
 use super::judge::Instance;
 use super::limits::{Isolation, Limits, Meter};
 use super::link::{Capabilities, Capability, link};
-use super::nesting::ensure_shallow;
 use crate::event::Event;
 use crate::foreign::component_words;
 
@@ -76,13 +73,16 @@ pub(super) struct Program {
 impl Program {
     pub(super) fn load(
         file: &Path,
-        limits: Limits,
+        conditions: &Conditions,
         instances: usize,
         instructions: Instructions,
-        wanted: &[Digest],
-        capabilities: &Capabilities,
-        cache: Option<&Cache>,
     ) -> Result<Self> {
+        let Conditions {
+            digests: wanted,
+            limits,
+            capabilities,
+            ..
+        } = conditions;
         let bytes = read(file)?;
         let digest = Digest::of(&bytes);
         if !wanted.is_empty() && !wanted.contains(&digest) {
@@ -93,34 +93,48 @@ impl Program {
                 wanted.join(" or ")
             );
         }
-        let engine = engine::engine(&limits, instances, instructions)
+        let engine = engine::engine(limits, instances, instructions)
             .map_err(told)
             .context("start the sandbox")?;
-        let kept = cache.and_then(|cache| cache.load(&engine, &digest));
+        let key = Key::new(&engine, &digest);
+        let cache = conditions.cache.as_ref().and_then(opened);
+        let kept = cache.as_ref().and_then(|cache| kept(cache, &engine, &key));
         let from_cache = kept.is_some();
         let component = match kept {
             Some(component) => component,
-            None => compile(&engine, bytes, &digest, limits.compile_secs_max, cache)?,
+            None => {
+                let order = Order {
+                    instructions,
+                    mib_max: limits.compile_mib_max,
+                    secs_max: limits.compile_secs_max,
+                };
+                let code = compiled(&conditions.compiler, &order, bytes, cache)?;
+                let component = code.component(&engine, &key).context(NO_ROOM)?;
+                warn_unless("the compiled component is not kept", code.keep(&key));
+                component
+            }
         };
         let (pre, granted) = link(&engine, &component, capabilities)?;
         Ok(Self {
             pre,
             engine,
-            limits,
+            limits: *limits,
             instructions,
             granted,
             digest,
             from_cache,
         })
     }
-}
 
-impl Program {
     /// A program that is asked what it is, and judges nothing: that needs
     /// nothing of what it may import.
-    fn asked(file: &Path, limits: Limits, cache: Option<&Cache>) -> Result<Self> {
-        let all = Capabilities::all();
-        Self::load(file, limits, 1, Instructions::Uncounted, &[], &all, cache)
+    fn asked(file: &Path, conditions: &Conditions) -> Result<Self> {
+        let conditions = Conditions {
+            digests: Vec::new(),
+            capabilities: Capabilities::all(),
+            ..conditions.clone()
+        };
+        Self::load(file, &conditions, 1, Instructions::Uncounted)
     }
 }
 
@@ -141,6 +155,8 @@ pub struct Conditions {
     pub capabilities: Capabilities,
     /// Where compiled components are kept.
     pub cache: Option<Cache>,
+    /// Where it is compiled.
+    pub compiler: Compiler,
 }
 
 /// A component, described and configured: it judges messages.
@@ -171,23 +187,12 @@ impl Sandbox {
     ) -> Result<Self> {
         let Conditions {
             parameters,
-            digests,
             sensitive,
-            limits,
             isolation,
-            capabilities,
-            cache,
+            ..
         } = conditions;
         let load = || -> Result<Self> {
-            let program = Program::load(
-                file,
-                *limits,
-                instances,
-                instructions,
-                digests,
-                capabilities,
-                cache.as_ref(),
-            )?;
+            let program = Program::load(file, conditions, instances, instructions)?;
             let description = Instance::describe(&program)?;
             let arguments = description.arguments(parameters)?;
             let description = Instance::describe_configured(&program, &arguments, &description)?;
@@ -202,21 +207,16 @@ impl Sandbox {
         load().with_context(|| format!("load component {}", file.display()))
     }
 
-    /// What the component of a file says of itself with these parameters: its
-    /// columns may follow from them.
+    /// What the component of a file says of itself under these conditions: its
+    /// columns may follow from its parameters.
     ///
     /// # Errors
     /// As [`Sandbox::load`].
-    pub fn describe(
-        file: &Path,
-        parameters: &[(String, String)],
-        limits: Limits,
-        cache: Option<&Cache>,
-    ) -> Result<Description> {
+    pub fn describe(file: &Path, conditions: &Conditions) -> Result<Description> {
         let describe = || {
-            let program = Program::asked(file, limits, cache)?;
+            let program = Program::asked(file, conditions)?;
             let description = Instance::describe(&program)?;
-            let arguments = description.arguments(parameters)?;
+            let arguments = description.arguments(&conditions.parameters)?;
             Instance::describe_configured(&program, &arguments, &description)
         };
         describe().with_context(|| format!("load component {}", file.display()))
@@ -275,8 +275,11 @@ impl Sandbox {
 /// # Errors
 /// It cannot be read, or is larger than any component.
 pub(super) fn read(file: &Path) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
     let opened = File::open(file).context("open the file")?;
+    let length = opened.metadata().map_or(0, |found| found.len());
+    // All at once: a buffer that grows is copied, and takes twice as much.
+    let length = length.min(FILE_MIB_MAX << 20);
+    let mut bytes = Vec::with_capacity(usize::try_from(length)? + 1);
     let read = opened
         .take((FILE_MIB_MAX << 20) + 1)
         .read_to_end(&mut bytes)
@@ -288,13 +291,46 @@ pub(super) fn read(file: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn compile(
-    engine: &Engine,
+/// What the engine refuses of code that was compiled well.
+const NO_ROOM: &str = "make room for it: it needs more than --transform-memory-mib-max, \
+    --transform-table-elements-max or --transform-core-instances-max allows";
+
+/// The cache for one use, where it can be used now.
+fn opened(cache: &Cache) -> Option<OpenCache> {
+    let opened = cache.opened();
+    if let Err(error) = &opened {
+        let words = format!("the cache is not used: {error:#}");
+        Event::Warning(&words).log();
+    }
+    opened.ok()
+}
+
+/// The component's code out of the cache, where it can be trusted.
+fn kept(cache: &OpenCache, engine: &Engine, key: &Key) -> Option<Component> {
+    match cache.load(engine, key) {
+        Ok(component) => component,
+        Err(error) => {
+            let words = format!("compiled code in the cache is not used: {error:#}");
+            Event::Warning(&words).log();
+            None
+        }
+    }
+}
+
+fn warn_unless(what: &str, done: Result<()>) {
+    if let Err(error) = done {
+        Event::Warning(&format!("{what}: {error:#}")).log();
+    }
+}
+
+/// Compiles a component into a file of the cache, or where that cannot be
+/// written, into one in memory.
+fn compiled(
+    compiler: &Compiler,
+    order: &Order,
     bytes: Vec<u8>,
-    digest: &Digest,
-    secs_max: u64,
-    cache: Option<&Cache>,
-) -> Result<Component> {
+    cache: Option<OpenCache>,
+) -> Result<Draft> {
     if !bytes.starts_with(&MAGIC) {
         bail!("this is no WebAssembly file: give a component (.wasm)");
     }
@@ -304,37 +340,27 @@ fn compile(
              `wasm-tools component new`, or build it as guests/README.md says"
         );
     }
-    ensure_shallow(&bytes)?;
-    let component = compiled_within(secs_max, engine, bytes)?;
-    if let Some(cache) = cache
-        && let Err(error) = cache.keep(engine, digest, &component)
-    {
-        Event::Warning(&format!("the compiled component is not kept: {error:#}")).log();
+    if let Some(cache) = cache {
+        let draft = cache.draft();
+        let not_written = match &draft {
+            Ok(draft) => match compiler.compile(order, &bytes, draft.file()?)? {
+                Compiled::Done => None,
+                Compiled::NotWritten(error) => Some(error),
+            },
+            Err(error) => Some(anyhow!("{error:#}")),
+        };
+        match (not_written, draft) {
+            (None, Ok(draft)) => return Ok(draft),
+            (error, _) => {
+                let error = error.unwrap_or_else(|| anyhow!("its folder cannot be written to"));
+                warn_unless("the compiled component is not kept", Err(error));
+            }
+        }
     }
-    Ok(component)
-}
-
-/// Compiles on a thread of its own, which is left alone where it takes too long:
-/// nothing can stop it. A start ends then, and the thread with it; beside a
-/// running component it goes on for as long as it takes.
-fn compiled_within(secs_max: u64, engine: &Engine, bytes: Vec<u8>) -> Result<Component> {
-    let (done, compiled) = mpsc::channel();
-    let engine = engine.clone();
-    thread::Builder::new()
-        .name("compile".to_owned())
-        .spawn(move || done.send(Component::from_binary(&engine, &bytes)))
-        .context("start a thread to compile it")?;
-    match compiled.recv_timeout(Duration::from_secs(secs_max)) {
-        Ok(component) => component.map_err(told).context(
-            "compile it: the file is damaged, uses what this host does not run, or needs more \
-             than --transform-memory-mib-max, --transform-table-elements-max or \
-             --transform-core-instances-max allows",
-        ),
-        Err(RecvTimeoutError::Timeout) => bail!(
-            "compiling it takes longer than {secs_max} s: it must be mended, or allowed more \
-             (--transform-compile-secs-max)"
-        ),
-        Err(RecvTimeoutError::Disconnected) => bail!("the compiler breaks on it"),
+    let draft = Draft::in_memory()?;
+    match compiler.compile(order, &bytes, draft.file()?)? {
+        Compiled::Done => Ok(draft),
+        Compiled::NotWritten(error) => Err(error.context("write the compiled component")),
     }
 }
 

@@ -51,12 +51,27 @@ pub(super) fn engine(
         .table_keep_resident(TABLE_KEPT_BYTES)
         .pagemap_scan(Enabled::Auto);
 
-    let mut config = Config::new();
+    let mut config = config(instructions);
     config
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
+        .max_wasm_stack(limits.stack_bytes_max);
+    let engine = Engine::new(&config)?;
+    tick(&engine)?;
+    Ok(engine)
+}
+
+/// Makes an engine that compiles for such a one, and runs nothing: where
+/// instances live does not show in their code.
+pub(super) fn compiling(instructions: Instructions) -> wasmtime::Result<Engine> {
+    Engine::new(&config(instructions))
+}
+
+/// What shows in the code, and how it is called.
+fn config(instructions: Instructions) -> Config {
+    let mut config = Config::new();
+    config
         .epoch_interruption(true)
         .consume_fuel(instructions == Instructions::Counted)
-        .max_wasm_stack(limits.stack_bytes_max)
         // A guest has one thread; one that waits could not be interrupted.
         .wasm_threads(false)
         // A trap's backtrace is never shown, and collecting it costs.
@@ -65,7 +80,5 @@ pub(super) fn engine(
         // than half without the bookkeeping for concurrent ones.
         .concurrency_support(false)
         .wasm_gc(false);
-    let engine = Engine::new(&config)?;
-    tick(&engine)?;
-    Ok(engine)
+    config
 }

@@ -78,14 +78,15 @@ fn ready(
 ) -> Result<Vec<String>> {
     let Conditions {
         parameters,
-        limits,
         capabilities,
-        cache,
         ..
     } = conditions;
-    let all = Capabilities::all_and_traps();
-    let uncounted = Instructions::Uncounted;
-    let program = Program::load(file, *limits, 1, uncounted, &[], &all, cache.as_ref());
+    let asked = Conditions {
+        digests: Vec::new(),
+        capabilities: Capabilities::all_and_traps(),
+        ..conditions.clone()
+    };
+    let program = Program::load(file, &asked, 1, Instructions::Uncounted);
     let program = program.map_err(|error| refused(contents).err().unwrap_or(error))?;
     let described = Instance::describe(&program);
     *description = described.as_ref().ok().cloned();

@@ -31,6 +31,9 @@ pub struct Limits {
     pub result_bytes_max: usize,
     /// Compiling the component, in seconds of wall-clock time.
     pub compile_secs_max: u64,
+    /// The memory of compiling the component, in MiB, where a child process
+    /// compiles.
+    pub compile_mib_max: u64,
 }
 
 /// The default bound on memory: room for ten bodies of 1 MiB, which is the
@@ -77,6 +80,13 @@ pub const RESULT_KIB_DEFAULT: u32 = 4_096;
 pub const COMPILE_SECS_DEFAULT: u64 = 300;
 /// Whoever starts a host waits no longer.
 pub const COMPILE_SECS_MAX: u64 = 60 * 60;
+/// The default bound on the memory of compiling: the largest known guest, a
+/// whole Python, takes half of it.
+pub const COMPILE_MIB_DEFAULT: u32 = 2_048;
+/// Less would not do for the compiler itself.
+pub const COMPILE_MIB_MIN: u32 = 64;
+/// No machine that this runs on has more to give.
+pub const COMPILE_MIB_MAX: u32 = 1_048_576;
 /// PostgreSQL takes no value of 1 GiB.
 pub const RESULT_KIB_MAX: u32 = 1_048_576;
 
@@ -103,6 +113,7 @@ impl Default for Limits {
             rows_per_message_max: ROWS_PER_MESSAGE_DEFAULT as usize,
             result_bytes_max: (RESULT_KIB_DEFAULT as usize) << 10,
             compile_secs_max: COMPILE_SECS_DEFAULT,
+            compile_mib_max: u64::from(COMPILE_MIB_DEFAULT),
         }
     }
 }

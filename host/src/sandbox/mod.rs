@@ -10,6 +10,7 @@ mod allowance;
 mod bindings;
 mod cache;
 mod clock;
+mod compiler;
 mod component;
 mod contents;
 mod description;
@@ -34,6 +35,7 @@ mod wasi;
 mod fuzz;
 
 pub use cache::Cache;
+pub use compiler::{Compiler, GivenUp, compile_if_asked};
 pub use component::{Conditions, Digest, Sandbox};
 pub use contents::{Contents, FileKind, Package};
 pub use description::{Description, Field, Parameter};
@@ -42,7 +44,7 @@ pub use guard::{Guard, Inspector, Pointer};
 pub use inspect::{Inspection, Readiness};
 pub use keys::{KEY_BYTES_MIN, Keys};
 pub use limits::{
-    BATCH_MS_DEFAULT, CALL_MS_MAX, CHECK_MS_DEFAULT, COMPILE_SECS_DEFAULT, COMPILE_SECS_MAX,
+    BATCH_MS_DEFAULT, CALL_MS_MAX, CHECK_MS_DEFAULT, COMPILE_MIB_DEFAULT, COMPILE_MIB_MAX, COMPILE_MIB_MIN, COMPILE_SECS_DEFAULT, COMPILE_SECS_MAX,
     CORE_INSTANCES_DEFAULT, CORE_INSTANCES_MAX, Isolation, Limits, MEMORY_MIB_DEFAULT,
     MEMORY_MIB_MAX, MESSAGE_INSTRUCTIONS_DEFAULT, MESSAGE_MS_DEFAULT, RESULT_KIB_DEFAULT,
     RESULT_KIB_MAX, ROWS_PER_MESSAGE_DEFAULT, STACK_KIB_DEFAULT, STACK_KIB_MAX, STACK_KIB_MIN,

@@ -212,7 +212,7 @@ fn keep(folder: &Path, seen: &str, message: &Message) -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sandbox::{Capabilities, Conditions, Isolation, Limits};
+    use crate::sandbox::{Capabilities, Compiler, Conditions, Isolation, Limits};
 
     fn mask() -> Sandbox {
         let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
@@ -224,6 +224,7 @@ mod tests {
             isolation: Isolation::Batch,
             capabilities: Capabilities::default(),
             cache: None,
+            compiler: Compiler::InProcess,
         };
         Sandbox::load(&root.join("../guests/sha256_mask.wasm"), &conditions, 1).unwrap()
     }
