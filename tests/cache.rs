@@ -131,3 +131,80 @@ fn a_default_folder_that_cannot_be_used_is_done_without() {
         .exited(0);
     run.says(&["compiled components are not kept", "--cache-dir"]);
 }
+
+#[test]
+fn a_folder_that_is_swapped_under_a_running_host_is_not_used_again() {
+    let scene = Scene::new();
+    let home = Folder::new("swapped");
+    let component = home.path().join("component.wasm");
+    let becomes = |name: &str| {
+        let draft = home.path().join("draft");
+        fs::copy(guest(name), &draft).expect("copy a component");
+        fs::rename(&draft, &component).expect("put it in place");
+    };
+    becomes("sha256_mask.wasm");
+    let cache = home.path().join("cache");
+    let mut host = Host::new(&scene.queue, &scene.database)
+        .option("--transform", &component)
+        .option("--cache-dir", &cache)
+        .start();
+    host.wait_until_it_says("started");
+    let log = host.log();
+
+    // Somebody who could change a folder above puts another one in its place,
+    // with an entry for what comes next.
+    let theirs = home.path().join("theirs");
+    fs::rename(&cache, &theirs).expect("move the folder away");
+    std::os::unix::fs::symlink(&theirs, &cache).expect("put a link in its place");
+    fs::copy(scene_component(), &component).expect("change the component");
+    host.hang_up();
+    host.wait_until("it has replaced", || log.count("component replaced") == 1);
+    assert!(log.says("the cache is not used"), "no warning");
+    let loaded = log.count("\"from_cache\":true");
+    assert_eq!(loaded, 0, "code was taken from a folder that was swapped");
+
+    // Put right, it is used again.
+    fs::remove_file(&cache).expect("remove the link");
+    fs::rename(&theirs, &cache).expect("move the folder back");
+    becomes("sha256_mask.wasm");
+    host.hang_up();
+    host.wait_until("it has replaced", || log.count("component replaced") == 2);
+    assert_eq!(log.count("\"from_cache\":true"), 1);
+    host.terminate();
+    host.finish().exited(0);
+}
+
+fn scene_component() -> PathBuf {
+    crate::support::repository().join("tests/guests/misbehave.wasm")
+}
+
+#[test]
+fn a_folder_below_one_that_everybody_may_change_is_refused_with_its_remedy() {
+    let scene = Scene::new();
+    let above = scene.cache.path().join("above");
+    fs::create_dir(&above).expect("make a folder");
+    fs::set_permissions(&above, fs::Permissions::from_mode(0o777)).expect("open it");
+    let host = Host::new(&scene.queue, &scene.database);
+    let run = host
+        .option("--cache-dir", above.join("cache"))
+        .until_empty();
+    run.run().exited(78).says(&["chmod go-w", "above"]);
+    assert_eq!(scene.queue.calls("ReceiveMessage"), 0);
+}
+
+#[test]
+fn an_entry_that_became_a_link_or_open_to_others_is_compiled_anew_and_replaced() {
+    let scene = Scene::new();
+    let entry = scene.entry();
+    let elsewhere = scene.cache.path().join("elsewhere");
+    fs::rename(&entry, &elsewhere).expect("move the entry away");
+    std::os::unix::fs::symlink(&elsewhere, &entry).expect("put a link in its place");
+    scene.assert_loads("sha256_mask.wasm", ANEW);
+    scene.assert_loads("sha256_mask.wasm", KEPT);
+    let found = fs::symlink_metadata(&entry).expect("it is there");
+    assert!(found.is_file(), "the link is still there");
+
+    fs::set_permissions(&entry, fs::Permissions::from_mode(0o644)).expect("open the entry");
+    scene.assert_loads("sha256_mask.wasm", ANEW);
+    assert_eq!(mode(&entry), 0o600);
+}

@@ -2,6 +2,7 @@
 //! tells which key that was, and the key shows nowhere.
 
 use std::io::Write;
+use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -10,6 +11,7 @@ use sha2::Sha256;
 use crate::support::bytes::ScratchFile;
 use crate::support::canary::nothing_leaked;
 use crate::support::database::Database;
+use crate::support::folder::Folder;
 use crate::support::guest;
 use crate::support::host::Host;
 use crate::support::login::{Login, Row, bodies, rows};
@@ -56,7 +58,7 @@ fn host(queue: &Queue, database: &Database) -> Host {
 #[test]
 fn rows_are_keyed_and_the_ledger_tells_by_which_key() {
     let (queue, database) = (Queue::with_dead_letters(), Database::with_table());
-    let old_keys = ScratchFile::new("old-keys", line(OLD_ID, &OLD));
+    let old_keys = ScratchFile::private("old-keys", line(OLD_ID, &OLD));
     let logins = Login::several("keyed", 10);
     let first = queue.send(&bodies(&logins[..4]));
     let one = host(&queue, &database)
@@ -104,7 +106,7 @@ fn a_keyed_component_without_a_key_is_refused_with_its_remedy() {
 #[test]
 fn keys_that_cannot_be_read_are_named_and_not_shown() {
     let (queue, database) = (Queue::with_dead_letters(), Database::with_table());
-    let spoiled = ScratchFile::new("spoiled-keys", line(OLD_ID, &OLD) + "2026-11=c0ffee\n");
+    let spoiled = ScratchFile::private("spoiled-keys", line(OLD_ID, &OLD) + "2026-11=c0ffee\n");
     let refused = |host: Host, words: &[&str]| {
         let run = host.until_empty().run().exited(78).says(words);
         run.never_says("c0ffee").never_says(&hex(&OLD));
@@ -123,6 +125,58 @@ fn keys_that_cannot_be_read_are_named_and_not_shown() {
 }
 
 #[test]
+fn keys_that_others_may_read_are_refused_with_the_remedy() {
+    let (queue, database) = (Queue::with_dead_letters(), Database::with_table());
+    let folder = Folder::new("open-keys");
+    let link = folder.path().join("link");
+    symlink("keys", &link).expect("make a link");
+    for (mode, accepted) in [
+        (0o644, false),
+        (0o604, false),
+        (0o620, false),
+        (0o666, false),
+        (0o600, true),
+        (0o400, true),
+    ] {
+        folder.keep("keys", &line(OLD_ID, &OLD), mode);
+        for file in [folder.path().join("keys"), link.clone()] {
+            let asked = Host::bare().word("keyed-hash").option("--key-file", &file);
+            match accepted {
+                true => drop(asked.run().exited(0)),
+                false => {
+                    let run = host(&queue, &database).option("--key-file", &file);
+                    for run in [asked.run(), run.until_empty().run()] {
+                        run.exited(78)
+                            .says(&["chmod 600", &format!("mode {mode:o}")])
+                            .never_says(&hex(&OLD));
+                    }
+                }
+            }
+        }
+    }
+    assert_eq!(queue.calls("ReceiveMessage"), 0);
+}
+
+#[test]
+fn keys_that_others_may_read_do_not_take_over() {
+    let (queue, database) = (Queue::with_dead_letters(), Database::with_table());
+    let folder = Folder::new("opened-keys");
+    let keys = folder.keep("keys", &line(OLD_ID, &OLD), 0o600);
+    let mut running = host(&queue, &database).option("--key-file", &keys).start();
+    running.wait_until_it_says("started");
+    folder.keep("keys", &(line(NEW_ID, &NEW) + &line(OLD_ID, &OLD)), 0o644);
+    running.hang_up();
+    running.wait_until_it_says("component not replaced: the running one goes on");
+    queue.send(&bodies(&Login::several("opened_keys", 2)));
+    let stored = format!("etl_host.ledger WHERE key_id = '{OLD_ID}'");
+    running.wait_until("they are stored under the old key", || {
+        database.count(&stored) == 2
+    });
+    running.terminate();
+    running.finish().exited(0).says(&["chmod 600"]);
+}
+
+#[test]
 fn a_component_without_a_key_is_told_of_once() {
     let (queue, database) = (Queue::with_dead_letters(), Database::with_table());
     queue.send(&bodies(&Login::several("unkeyed", 3)));
@@ -133,7 +187,7 @@ fn a_component_without_a_key_is_told_of_once() {
 
 #[test]
 fn somebodys_rows_are_found_under_each_key() {
-    let keys = ScratchFile::new("keys", line(NEW_ID, &NEW) + &line(OLD_ID, &OLD));
+    let keys = ScratchFile::private("keys", line(NEW_ID, &NEW) + &line(OLD_ID, &OLD));
     let mut asked = Command::new(env!("CARGO_BIN_EXE_etl-host"))
         .arg("keyed-hash")
         .arg("--key-file")

@@ -9,6 +9,7 @@ mod case_files;
 mod cases;
 mod check;
 mod compare;
+mod compiling;
 mod components;
 mod delivery;
 mod demo;

@@ -396,8 +396,8 @@ impl ComponentArgs {
 #[derive(Debug, Args)]
 struct KeyArgs {
     /// The keys under which a component of world keyed-transform hashes: a line
-    /// ID:HEXADECIMAL each, the current one first. Or the lines themselves as
-    /// ETL_HOST_KEY.
+    /// ID:HEXADECIMAL each, the current one first. Its owner alone may read it,
+    /// or root's group. Or the lines themselves as ETL_HOST_KEY.
     #[arg(long, value_name = "FILE", env = "ETL_HOST_KEY_FILE")]
     key_file: Option<PathBuf>,
 }
@@ -452,7 +452,7 @@ impl KeyedHashArgs {
 #[derive(Debug, Args)]
 struct CacheArgs {
     /// The folder where compiled components are kept, which must be yours
-    /// alone; `off` for none. Default: etl-host in $XDG_CACHE_HOME or ~/.cache.
+    /// alone, and no folder above it open to others; `off` for none. Default: etl-host in $XDG_CACHE_HOME or ~/.cache.
     #[arg(long, value_name = "FOLDER", env = "ETL_HOST_CACHE_DIR")]
     cache_dir: Option<PathBuf>,
 }

@@ -2,15 +2,17 @@
 //! read, so no binary fixture has to be trusted.
 
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use wasm_encoder::{
-    BlockType, CodeSection, Component, ComponentImportSection, ComponentTypeRef,
+    Alias, BlockType, CodeSection, Component, ComponentAliasSection, ComponentExportKind,
+    ComponentImportSection, ComponentInstanceSection, ComponentOuterAliasKind, ComponentTypeRef,
     ComponentTypeSection, ComponentValType, CustomSection, Encode, Function, FunctionSection,
     InstanceSection, InstanceType, Instruction, MemorySection, MemoryType, Module, ModuleArg,
-    ModuleSection, PrimitiveValType, RefType, StartSection, TableSection, TableType, TypeSection,
-    ValType,
+    ModuleSection, NestedComponentSection, PrimitiveValType, RefType, StartSection, TableSection,
+    TableType, TypeSection, ValType,
 };
 
 use super::repository;
@@ -232,6 +234,60 @@ pub fn nested_components(depth: usize) -> Vec<u8> {
     component
 }
 
+/// A component of parts that each instantiate the one before twice, and the
+/// first one a core module: so many parts are two to that power of instances.
+pub fn bomb(parts: u32) -> Vec<u8> {
+    let no_imports: [(&str, ModuleArg); 0] = [];
+    let mut core = InstanceSection::new();
+    core.instantiate(0, no_imports);
+    let mut first = Component::new();
+    first.section(&ModuleSection(&Module::new())).section(&core);
+    let mut bomb = Component::new();
+    bomb.section(&NestedComponentSection(&first));
+    let no_arguments: [(&str, ComponentExportKind, u32); 0] = [];
+    for before in 0..parts {
+        let mut alias = ComponentAliasSection::new();
+        alias.alias(Alias::Outer {
+            kind: ComponentOuterAliasKind::Component,
+            count: 1,
+            index: before,
+        });
+        let mut twice = ComponentInstanceSection::new();
+        twice.instantiate(0, no_arguments);
+        twice.instantiate(0, no_arguments);
+        let mut part = Component::new();
+        part.section(&alias).section(&twice);
+        bomb.section(&NestedComponentSection(&part));
+    }
+    let mut last = ComponentInstanceSection::new();
+    last.instantiate(parts, no_arguments);
+    bomb.section(&last);
+    bomb.finish()
+}
+
+/// A core module of so many functions that do nothing.
+pub fn module_with_functions(functions: u32) -> Module {
+    let mut types = TypeSection::new();
+    types.ty().function([], []);
+    let (mut declared, mut code) = (FunctionSection::new(), CodeSection::new());
+    // Each of some fifty bytes, as small functions have.
+    let mut body = Function::new([(1, ValType::I32)]);
+    for n in 0..8 {
+        body.instruction(&Instruction::LocalGet(0))
+            .instruction(&Instruction::I32Const(n))
+            .instruction(&Instruction::I32Add)
+            .instruction(&Instruction::LocalSet(0));
+    }
+    body.instruction(&Instruction::End);
+    for _ in 0..functions {
+        declared.function(0);
+        code.function(&body);
+    }
+    let mut module = Module::new();
+    module.section(&types).section(&declared).section(&code);
+    module
+}
+
 /// The component with a section that nobody reads, so that it has this size.
 pub fn padded(mut component: Vec<u8>, bytes: usize) -> Vec<u8> {
     // The section's id, its length and its name's length take six bytes.
@@ -261,6 +317,19 @@ impl ScratchFile {
         ));
         fs::write(&path, content).expect("write a scratch file");
         ScratchFile { path }
+    }
+
+    /// One that is its user's alone, as a file of keys has to be.
+    pub fn private(name: &str, content: impl AsRef<[u8]>) -> ScratchFile {
+        let file = ScratchFile::new(name, content);
+        file.with_mode(0o600)
+    }
+
+    /// With these permissions.
+    pub fn with_mode(self, mode: u32) -> ScratchFile {
+        let set = fs::set_permissions(&self.path, fs::Permissions::from_mode(mode));
+        set.expect("set a scratch file's mode");
+        self
     }
 
     /// With zeros after its content, which take no place on the disk.

@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -33,6 +33,7 @@ pub struct Host {
     words: Vec<OsString>,
     environment: Vec<(String, OsString)>,
     folder: PathBuf,
+    binary: PathBuf,
 }
 
 impl Host {
@@ -54,6 +55,7 @@ impl Host {
             environment: Vec::new(),
             // Where a person runs it: the demo looks for its component there.
             folder: repository(),
+            binary: PathBuf::from(env!("CARGO_BIN_EXE_etl-host")),
         };
         host.env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("AWS_REGION", REGION)
@@ -80,6 +82,12 @@ impl Host {
     /// Adds a word as it is: a flag, a subcommand, a repeated option.
     pub fn word(mut self, word: impl Into<OsString>) -> Host {
         self.words.push(word.into());
+        self
+    }
+
+    /// Runs this file, which is the binary by another name.
+    pub fn by_name(mut self, binary: impl Into<PathBuf>) -> Host {
+        self.binary = binary.into();
         self
     }
 
@@ -111,11 +119,10 @@ impl Host {
 
     /// Runs it in the background.
     pub fn start(self) -> Running {
-        let binary = Path::new(env!("CARGO_BIN_EXE_etl-host"));
         let mut command = Command::new("sh");
         command
             .args(["-c", LAUNCHER, "sh"])
-            .arg(binary)
+            .arg(&self.binary)
             .args(&self.words)
             .args(
                 self.options

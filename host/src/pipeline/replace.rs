@@ -3,7 +3,8 @@
 //! Asked to, it loads the file anew beside the running component, with the keys
 //! as they are now, and checks it as at start-up. What passes everything takes
 //! over at the next batch; whatever does not leaves the running one in place,
-//! and the log says why.
+//! and the log says why. One is loaded at a time: where the file changes again
+//! meanwhile, what is being loaded is given up for the newer one.
 
 use std::sync::Arc;
 
@@ -12,12 +13,12 @@ use tokio::task::spawn_blocking;
 
 use super::decider::Successor;
 use super::start::{Changes, OutputFault, Plan, warn};
-use super::watch::Watch;
+use super::watch::{Watch, stamps};
 use crate::backoff::Backoff;
 use crate::event::Event;
 use crate::exit::{Ends, Failure, Kind};
 use crate::output::DatabaseError;
-use crate::sandbox::{Digest, Sandbox};
+use crate::sandbox::{Digest, GivenUp, Sandbox};
 use crate::telemetry::Replacement;
 use crate::telemetry::Telemetry;
 
@@ -58,6 +59,8 @@ enum Kept {
     Wrong(Failure),
     /// Whether the other one fits cannot be told now.
     Database(DatabaseError),
+    /// There is a newer one.
+    Outdated,
 }
 
 impl From<Failure> for Kept {
@@ -86,6 +89,7 @@ impl Replacer {
         loop {
             let kept = match self.try_to_replace().await {
                 Ok(()) => return,
+                Err(Kept::Outdated) => continue,
                 Err(Kept::Wrong(failure)) => failure.message(),
                 Err(Kept::Database(error)) if !error.may_pass() => error.to_string(),
                 Err(Kept::Database(error)) => {
@@ -142,14 +146,32 @@ impl Replacer {
         Ok(())
     }
 
-    /// Compiles on a thread where that may take its time.
-    async fn loaded(&mut self) -> Result<Sandbox, Failure> {
+    /// Loads the component on a thread where that may take its time. Further
+    /// wishes are this one's, unless there is a newer file.
+    async fn loaded(&mut self) -> Result<Sandbox, Kept> {
+        let files = self.plan.files();
+        let begun = stamps(&files);
+        let given_up = GivenUp::default();
         let mut plan = self.plan.clone();
-        let loading = spawn_blocking(move || {
+        plan.conditions.compiler = plan.conditions.compiler.beside_another(given_up.clone());
+        let mut loading = spawn_blocking(move || {
             plan.read_keys()?;
             plan.sandbox().map(|sandbox| (sandbox, plan))
         });
-        let (sandbox, plan) = loading.await.ends_as(Kind::Internal)??;
+        let loaded = loop {
+            tokio::select! {
+                loaded = &mut loading => break loaded,
+                () = self.wish.expressed() => {
+                    if stamps(&files) != begun {
+                        given_up.give_up();
+                    }
+                }
+            }
+        };
+        if given_up.is_given_up() {
+            return Err(Kept::Outdated);
+        }
+        let (sandbox, plan) = loaded.ends_as(Kind::Internal)??;
         self.plan = plan;
         Ok(sandbox)
     }

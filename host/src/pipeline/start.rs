@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
 use super::decider::{Decider, decider};
@@ -89,9 +90,8 @@ impl Plan {
     ) -> Result<(Parts, Replacer), Failure> {
         let deadline = Instant::now() + self.startup_wait;
         // Before the component is read, so that no change is missed.
-        let watch = self.watch.then(|| self.watched());
-        let sandbox = self.sandbox()?;
-        let shadow = self.candidate()?;
+        let watch = self.watch.then(|| Watch::new(self.files()));
+        let (sandbox, shadow) = self.loaded().await?;
         let running = identity(&sandbox);
         telemetry.health.started(Dependency::Component);
         let output = self.output(&sandbox, &telemetry.health, deadline).await?;
@@ -146,10 +146,18 @@ impl Plan {
         Ok((parts, replacer))
     }
 
+    /// Loads the component and its shadow on a thread where that may take its
+    /// time: a stop does not wait for it.
+    async fn loaded(&self) -> Result<(Sandbox, Option<Candidate>), Failure> {
+        let plan = self.clone();
+        let loading = spawn_blocking(move || Ok((plan.sandbox()?, plan.candidate()?)));
+        loading.await.ends_as(Kind::Internal)?
+    }
+
     /// The files whose change asks for a replacement.
-    fn watched(&self) -> Watch {
+    pub(super) fn files(&self) -> Vec<PathBuf> {
         let files = [Some(&self.transform), self.key_file.as_ref()];
-        Watch::new(files.into_iter().flatten().cloned().collect())
+        files.into_iter().flatten().cloned().collect()
     }
 
     /// Puts a component that has been checked to work.

@@ -16,7 +16,7 @@ const LOOK_MS: u64 = 1_000;
 
 /// What changes when a file does, through all links: its device and number,
 /// its size, the time of its last change.
-type Stamp = (u64, u64, u64, i64, i64);
+pub(super) type Stamp = (u64, u64, u64, i64, i64);
 
 /// Files, and what they were when the watching began.
 pub(super) struct Watch {
@@ -47,7 +47,8 @@ impl Watch {
     }
 }
 
-fn stamps(files: &[PathBuf]) -> Vec<Option<Stamp>> {
+/// What these files are at present; None for one that is away.
+pub(super) fn stamps(files: &[PathBuf]) -> Vec<Option<Stamp>> {
     files.iter().map(|file| stamp(file)).collect()
 }
 

@@ -4,13 +4,14 @@
 //! addresses are hashed in minutes. With one, only its holder can tell which
 //! input a value stands for.
 
+use std::fmt;
 use std::path::Path;
-use std::{fmt, fs};
 
 use anyhow::{Context, Result, bail, ensure};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use super::key_file;
 use crate::hex::bytes_of;
 
 /// The shortest key, in bytes: the hash's own length, below which RFC 2104
@@ -40,10 +41,10 @@ impl Keys {
     /// Reads the keys of a file; see [`Keys::parse`].
     ///
     /// # Errors
-    /// It cannot be read, or does not hold keys.
+    /// It cannot be read, does not hold keys, or others than its owner may read
+    /// or change it.
     pub fn read(file: &Path) -> Result<Self> {
-        fs::read_to_string(file)
-            .map_err(anyhow::Error::from)
+        key_file::read(file)
             .and_then(|text| Self::parse(&text))
             .with_context(|| format!("read key file {}", file.display()))
     }

@@ -81,7 +81,7 @@ pub const COMPILE_SECS_DEFAULT: u64 = 300;
 /// Whoever starts a host waits no longer.
 pub const COMPILE_SECS_MAX: u64 = 60 * 60;
 /// The default bound on the memory of compiling: the largest known guest, a
-/// whole Python, takes half of it.
+/// whole Python, takes a quarter of it on two cores, and more on many.
 pub const COMPILE_MIB_DEFAULT: u32 = 2_048;
 /// Less would not do for the compiler itself.
 pub const COMPILE_MIB_MIN: u32 = 64;

@@ -18,6 +18,7 @@ mod engine;
 mod guard;
 mod inspect;
 mod judge;
+mod key_file;
 mod keys;
 mod limits;
 mod link;

@@ -6,15 +6,13 @@
 //! opened from it and checked likewise.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
-use std::os::fd::OwnedFd;
+use std::fs::{self, File, Metadata};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use rustix::fs::{
-    AtFlags, Dir, FileType, Mode, OFlags, Stat, fstat, open, openat, renameat, statat, unlinkat,
-};
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, open, openat, renameat, statat, unlinkat};
 use rustix::io::Errno;
 
 /// The permissions of a file's group, and of everyone else.
@@ -32,7 +30,7 @@ const PASSED: OFlags = OFlags::PATH;
 const PASSED: OFlags = OFlags::RDONLY;
 
 /// A folder that is its user's alone, in folders that nobody else can change.
-pub(super) struct Folder(OwnedFd);
+pub(super) struct Folder(File);
 
 impl Folder {
     /// Opens a folder. `owner` is its user, as the file system knows him.
@@ -43,23 +41,23 @@ impl Folder {
     pub(super) fn open(path: &Path, owner: u32) -> Result<Self> {
         let (above, name) = split(path)?;
         let mut reached = PathBuf::from("/");
-        let mut folder = open("/", folder_flags(PASSED), Mode::empty())?;
+        let mut folder = File::from(open("/", folder_flags(PASSED), Mode::empty())?);
         for part in above.components() {
             let Component::Normal(part) = part else {
                 continue;
             };
             folder = entered(&folder, part, PASSED, &reached)?;
             reached.push(part);
-            ensure_kept(&fstat(&folder)?, owner, &reached)?;
+            ensure_kept(&folder.metadata()?, owner, &reached)?;
         }
         let folder = entered(&folder, &name, OFlags::RDONLY, &reached)?;
-        let found = fstat(&folder)?;
+        let found = folder.metadata()?;
         ensure!(
-            u32::from(found.st_mode) & OTHERS == 0,
+            found.mode() & OTHERS == 0,
             "others may use it (mode {:o}): chmod 700",
             permissions(&found)
         );
-        ensure!(found.st_uid == owner, "it belongs to somebody else");
+        ensure!(found.uid() == owner, "it belongs to somebody else");
         Ok(Self(folder))
     }
 
@@ -70,22 +68,21 @@ impl Folder {
     pub(super) fn entry(&self, name: &str, owner: u32) -> Result<Option<File>> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let entry = match openat(&self.0, name, flags, Mode::empty()) {
-            Ok(entry) => entry,
+            Ok(entry) => File::from(entry),
             Err(Errno::NOENT) => return Ok(None),
             Err(Errno::LOOP) => bail!("its entry is a link"),
             Err(error) => return Err(error).context("open its entry"),
         };
-        let found = fstat(&entry)?;
-        let plain = FileType::from_raw_mode(found.st_mode) == FileType::RegularFile;
-        ensure!(plain, "its entry is no plain file");
-        ensure!(found.st_uid == owner, "its entry belongs to somebody else");
+        let found = entry.metadata()?;
+        ensure!(found.is_file(), "its entry is no plain file");
+        ensure!(found.uid() == owner, "its entry belongs to somebody else");
         ensure!(
-            u32::from(found.st_mode) & OTHERS == 0,
+            found.mode() & OTHERS == 0,
             "others may use its entry (mode {:o})",
             permissions(&found)
         );
-        ensure!(found.st_nlink == 1, "its entry has another name elsewhere");
-        Ok(Some(File::from(entry)))
+        ensure!(found.nlink() == 1, "its entry has another name elsewhere");
+        Ok(Some(entry))
     }
 
     /// A new file that nobody else can open, for writing and reading.
@@ -116,12 +113,11 @@ impl Folder {
         let _ = unlinkat(&self.0, name, AtFlags::empty());
     }
 
-    /// The names of what it holds, each with the time of its last change in
-    /// seconds and nanoseconds; the oldest comes first.
+    /// The names of what it holds; what was changed longest ago comes first.
     ///
     /// # Errors
     /// It cannot be listed.
-    pub(super) fn names(&self) -> Result<Vec<((i64, i64), OsString)>> {
+    pub(super) fn names(&self) -> Result<Vec<OsString>> {
         let mut names = Vec::new();
         for entry in Dir::read_from(&self.0)? {
             let entry = entry?;
@@ -131,12 +127,12 @@ impl Folder {
             }
             // Another host may have removed it meanwhile.
             if let Ok(found) = statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW) {
-                let changed = (found.st_mtime as i64, found.st_mtime_nsec as i64);
+                let changed = (found.st_mtime, found.st_mtime_nsec);
                 names.push((changed, name.to_owned()));
             }
         }
         names.sort();
-        Ok(names)
+        Ok(names.into_iter().map(|(_, name)| name).collect())
     }
 }
 
@@ -162,9 +158,9 @@ fn folder_flags(access: OFlags) -> OFlags {
     access | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC
 }
 
-fn entered(folder: &OwnedFd, name: &OsStr, access: OFlags, reached: &Path) -> Result<OwnedFd> {
+fn entered(folder: &File, name: &OsStr, access: OFlags, reached: &Path) -> Result<File> {
     match openat(folder, name, folder_flags(access), Mode::empty()) {
-        Ok(entered) => Ok(entered),
+        Ok(entered) => Ok(File::from(entered)),
         Err(Errno::LOOP | Errno::NOTDIR) => bail!("it is no folder, but a file or a link"),
         Err(error) => {
             let what = || format!("open {}", reached.join(name).display());
@@ -175,11 +171,11 @@ fn entered(folder: &OwnedFd, name: &OsStr, access: OFlags, reached: &Path) -> Re
 
 /// Refuses a folder above in which somebody else could put another folder in
 /// the place of one that is passed through.
-fn ensure_kept(found: &Stat, owner: u32, path: &Path) -> Result<()> {
-    let mode = u32::from(found.st_mode);
+fn ensure_kept(found: &Metadata, owner: u32, path: &Path) -> Result<()> {
+    let mode = found.mode();
     let path = path.display();
     ensure!(
-        [ROOT, owner].contains(&found.st_uid),
+        [ROOT, owner].contains(&found.uid()),
         "{path} above it belongs to somebody else: choose another folder"
     );
     ensure!(
@@ -191,6 +187,6 @@ fn ensure_kept(found: &Stat, owner: u32, path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn permissions(found: &Stat) -> u32 {
-    u32::from(found.st_mode) & 0o7777
+fn permissions(found: &Metadata) -> u32 {
+    found.mode() & 0o7777
 }

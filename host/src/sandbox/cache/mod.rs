@@ -119,7 +119,7 @@ impl OpenCache {
     fn prune(&self) -> Result<()> {
         let names = self.folder.names()?;
         let surplus = names.len().saturating_sub(ENTRIES_MAX);
-        for (_, name) in names.into_iter().take(surplus) {
+        for name in names.into_iter().take(surplus) {
             self.folder.remove(&name);
         }
         Ok(())

@@ -8,7 +8,7 @@
 use std::env;
 use std::fs::{self, File};
 use std::io::{Read, Write, stderr, stdin, stdout};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
@@ -24,6 +24,8 @@ pub(super) const UNABLE: u8 = 70;
 pub(super) const NO_MEMORY: u8 = 71;
 pub(super) const NOT_WRITTEN: u8 = 74;
 
+/// Input, output and errors come first.
+const LAST_HANDLE: i32 = 2;
 /// The score by which the kernel chooses whom it ends where memory runs out:
 /// this process before any other.
 const OUT_OF_MEMORY_SCORE_MAX: &str = "1000";
@@ -69,6 +71,7 @@ fn compile(task: &Task) -> Result<(), Refusal> {
 /// Bounds what this process may take, and ends it with its parent.
 fn limit_itself(task: &Task) -> Result<()> {
     end_with_parent(task)?;
+    close_others();
     at_most(Resource::Core, 0)?;
     // Data is what is written to and not shared: the heap, and the threads'
     // stacks. Address space that is only set aside does not count.
@@ -89,6 +92,26 @@ fn end_with_parent(task: &Task) -> Result<()> {
     let parent = getppid().map(|id| id.as_raw_nonzero().get().unsigned_abs());
     ensure!(parent == Some(task.parent), "the host has gone");
     Ok(())
+}
+
+/// Closes what the host has inherited from whoever started it, and passed on.
+/// Handles of the host's own are closed already.
+fn close_others() {
+    // It lists its own handle, too, which is closed once the list is whole.
+    let listed = fs::read_dir("/dev/fd").into_iter().flatten();
+    let handles: Vec<i32> = listed
+        .filter_map(|handle| handle.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
+    for handle in handles.into_iter().filter(|handle| *handle > LAST_HANDLE) {
+        if fs::symlink_metadata(format!("/dev/fd/{handle}")).is_err() {
+            continue;
+        }
+        // SAFETY: this process has begun a moment ago, has one thread, and has
+        // opened nothing that it still uses but its three handles: nobody else
+        // here owns this one.
+        #[allow(unsafe_code)]
+        drop(unsafe { OwnedFd::from_raw_fd(handle) });
+    }
 }
 
 /// Lowers a limit, where it is not as low already.

@@ -79,7 +79,8 @@ impl GivenUp {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    fn is(&self) -> bool {
+    /// Whether nobody waits any more.
+    pub fn is_given_up(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }

@@ -91,9 +91,10 @@ fn started(task: &Task, out: File) -> Result<Kept> {
         // It needs no secret, and no name of anything.
         .env_clear()
         .env("RAYON_NUM_THREADS", task.threads.to_string())
-        // The allocator takes memory as it needs it, not by the GiB: what is
-        // taken counts, used or not.
-        .env("MIMALLOC_ARENA_EAGER_COMMIT", "0")
+        // What is taken counts, used or not, so the allocator is not to take a
+        // GiB in advance; and where its limit is met, to say so at once.
+        .env("MIMALLOC_ARENA_RESERVE", "0")
+        .env("MIMALLOC_EAGER_COMMIT_DELAY", "0")
         .current_dir("/")
         // A terminal's interrupt is the host's to deal with.
         .process_group(0)
@@ -145,7 +146,7 @@ fn awaited(child: &mut Child, order: &Order, given_up: &GivenUp) -> Result<ExitS
         if let Some(status) = child.try_wait().context("wait for the compiler")? {
             return Ok(status);
         }
-        if given_up.is() {
+        if given_up.is_given_up() {
             bail!("another one was asked for before it was compiled");
         }
         if Instant::now() > end {
