@@ -168,7 +168,7 @@ fn whatever_loads_a_component_is_safe_from_a_bomb() {
             .iter()
             .fold(Host::bare(), |host, word| host.word(*word));
         let host = files.iter().fold(host, |host, file| host.word(*file));
-        let run = host.option(MEMORY, "128").run();
+        let run = host.option(MEMORY, "64").run();
         let said = format!("{}{}", run.stdout, run.stderr);
         assert!(
             said.contains("more memory than 64 MiB"),
@@ -187,7 +187,7 @@ fn whatever_loads_a_component_is_safe_from_a_bomb() {
 #[test]
 fn ten_reloads_of_a_bomb_cost_a_running_host_a_log_line_each() {
     let scene = Scene::new();
-    let mut host = scene.started(|host| host.option(MEMORY, "128"));
+    let mut host = scene.started(|host| host.option(MEMORY, "64"));
     scene.stores(&mut host, "before_the_bombs");
     let before = host.memory_kib_max();
     scene.becomes(bomb(PARTS));
@@ -204,7 +204,7 @@ fn ten_reloads_of_a_bomb_cost_a_running_host_a_log_line_each() {
             "from {before} to {after} KiB"
         );
     }
-    let told = log.count("more memory than 128 MiB");
+    let told = log.count("more memory than 64 MiB");
     assert_eq!(told, RELOADS, "a line for each");
     assert_eq!(compiler_of(host.id()), None);
     host.terminate();
@@ -353,7 +353,8 @@ fn a_host_whose_file_was_replaced_by_an_upgrade_compiles_with_its_own() {
 fn what_is_typed_like_a_compiler_is_refused() {
     let run = Host::bare().word("compile-for-host").run();
     run.exited(70).says(&["for etl-host itself"]);
-    let words = ["compile-for-host", "counted", "64", "1", "1", "1"];
+    let digest = "0".repeat(64);
+    let words = ["compile-for-host", &digest, "counted", "64", "1", "1", "1"];
     let host = words.into_iter().fold(Host::bare(), Host::word);
     host.run().exited(70).says(&["the host has gone"]);
 }

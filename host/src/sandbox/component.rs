@@ -104,6 +104,7 @@ impl Program {
             Some(component) => component,
             None => {
                 let order = Order {
+                    digest,
                     instructions,
                     mib_max: limits.compile_mib_max,
                     secs_max: limits.compile_secs_max,

@@ -65,7 +65,7 @@ fn compile(task: &Task) -> Result<(), Refusal> {
     // Not by `stdout`, which looks for the ends of lines.
     let out = stdout().as_fd().try_clone_to_owned();
     let out = out.context("take the output").map_err(Refusal::Unable)?;
-    write_code(task.order.instructions, &component, File::from(out))
+    write_code(&task.order, &component, File::from(out))
 }
 
 /// Bounds what this process may take, and ends it with its parent.

@@ -27,8 +27,8 @@ pub use child::compile_if_asked;
 pub(super) use order::Order;
 
 use super::cache::Key;
-use super::component::{Digest, told};
-use super::engine::{self, Instructions};
+use super::component::told;
+use super::engine;
 use super::nesting::ensure_shallow;
 
 /// Where components are compiled.
@@ -149,10 +149,10 @@ impl Compiler {
 /// nothing can stop it.
 fn in_process(order: &Order, component: Vec<u8>, out: File) -> Result<(), Refusal> {
     let (done, compiled) = mpsc::channel();
-    let instructions = order.instructions;
+    let ordered = *order;
     let started = thread::Builder::new()
         .name("compile".to_owned())
-        .spawn(move || done.send(write_code(instructions, &component, out)));
+        .spawn(move || done.send(write_code(&ordered, &component, out)));
     started
         .context("start a thread to compile it")
         .map_err(Refusal::Unable)?;
@@ -165,16 +165,17 @@ fn in_process(order: &Order, component: Vec<u8>, out: File) -> Result<(), Refusa
 }
 
 /// Compiles here and now, and writes what an entry of the cache holds.
-fn write_code(instructions: Instructions, component: &[u8], mut out: File) -> Result<(), Refusal> {
+fn write_code(order: &Order, component: &[u8], mut out: File) -> Result<(), Refusal> {
     ensure_shallow(component).map_err(Refusal::Wrong)?;
-    let engine = engine::compiling(instructions).map_err(|error| Refusal::Unable(told(error)))?;
+    let engine =
+        engine::compiling(order.instructions).map_err(|error| Refusal::Unable(told(error)))?;
     let code = engine
         .precompile_component(component)
         .map_err(|error| match error.is::<wasmtime::OutOfMemory>() {
             true => Refusal::NoMemory(told(error)),
             false => Refusal::Wrong(told(error)),
         })?;
-    let key = Key::new(&engine, &Digest::of(component));
+    let key = Key::new(&engine, &order.digest);
     out.write_all(&key.head(&code))
         .and_then(|()| out.write_all(&code))
         .map_err(|error| match error.kind() {
@@ -210,4 +211,36 @@ fn too_large(order: &Order) -> Error {
 
 fn broken() -> Error {
     anyhow!("the compiler breaks on it")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::OpenOptions;
+
+    use super::*;
+    use crate::sandbox::component::Digest;
+    use crate::sandbox::engine::Instructions;
+
+    const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+
+    fn compile(component: &[u8], out: File) -> Result<Compiled> {
+        let order = Order {
+            digest: Digest::of(component),
+            instructions: Instructions::Uncounted,
+            mib_max: 64,
+            secs_max: 60,
+        };
+        Compiler::InProcess.compile(&order, component, out)
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_to_is_told_from_a_component_that_is_wrong() {
+        let full = || OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let compiled = compile(COMPONENT, full());
+        assert!(matches!(compiled, Ok(Compiled::NotWritten(_))));
+        let error = compile(b"\0asm\x0d\0\x01\0\xff", full()).err().unwrap();
+        assert!(format!("{error:#}").contains("compile it: the file is damaged"));
+        let void = OpenOptions::new().write(true).open("/dev/null").unwrap();
+        assert!(matches!(compile(COMPONENT, void), Ok(Compiled::Done)));
+    }
 }

@@ -4,15 +4,18 @@ use std::ffi::OsString;
 
 use anyhow::{Context, Result};
 
+use crate::sandbox::component::Digest;
 use crate::sandbox::engine::Instructions;
 
 /// The first argument of a child process that compiles.
 pub(super) const ARGUMENT: &str = "compile-for-host";
 
-/// How a component is to be compiled. Nothing else of the settings shows in the
-/// code.
+/// Which component is to be compiled, and how. Nothing else of the settings
+/// shows in the code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::sandbox) struct Order {
+    /// The SHA-256 of the component's bytes, under which the code is written.
+    pub(in crate::sandbox) digest: Digest,
     /// Whether the code counts its instructions.
     pub(in crate::sandbox) instructions: Instructions,
     /// The memory of the compiler, in MiB.
@@ -33,13 +36,14 @@ pub(super) struct Task {
 
 impl Task {
     /// The arguments of the child.
-    pub(super) fn arguments(&self) -> [String; 6] {
+    pub(super) fn arguments(&self) -> [String; 7] {
         let counted = match self.order.instructions {
             Instructions::Counted => "counted",
             Instructions::Uncounted => "uncounted",
         };
         [
             ARGUMENT.to_owned(),
+            self.order.digest.to_string(),
             counted.to_owned(),
             self.order.mib_max.to_string(),
             self.order.secs_max.to_string(),
@@ -57,12 +61,14 @@ impl Task {
             let argument = arguments.next().and_then(|word| word.into_string().ok());
             argument.context("this is for etl-host itself to call")
         };
+        let digest = Digest::parse(&next()?).context("the first one is no SHA-256")?;
         let instructions = match next()?.as_str() {
             "counted" => Instructions::Counted,
             _ => Instructions::Uncounted,
         };
         Ok(Self {
             order: Order {
+                digest,
                 instructions,
                 mib_max: next()?.parse()?,
                 secs_max: next()?.parse()?,
@@ -82,6 +88,7 @@ mod tests {
         for instructions in [Instructions::Counted, Instructions::Uncounted] {
             let task = Task {
                 order: Order {
+                    digest: Digest::of(b"component"),
                     instructions,
                     mib_max: 1,
                     secs_max: 2,

@@ -194,9 +194,11 @@ fn ended(end: &End, order: &Order) -> Result<(), Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sandbox::component::Digest;
     use crate::sandbox::engine::Instructions;
 
     const ORDER: Order = Order {
+        digest: Digest([0; 32]),
         instructions: Instructions::Uncounted,
         mib_max: 512,
         secs_max: 7,
