@@ -6,9 +6,9 @@
 //! to it happens to nobody else.
 
 use std::env;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{Read, Write, stderr, stdin, stdout};
-use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
@@ -62,10 +62,7 @@ fn compile(task: &Task) -> Result<(), Refusal> {
     let read = stdin().lock().read_to_end(&mut component);
     read.context("read the component")
         .map_err(Refusal::Unable)?;
-    // Not by `stdout`, which looks for the ends of lines.
-    let out = stdout().as_fd().try_clone_to_owned();
-    let out = out.context("take the output").map_err(Refusal::Unable)?;
-    write_code(&task.order, &component, File::from(out))
+    write_code(&task.order, &component, stdout().lock())
 }
 
 /// Bounds what this process may take, and ends it with its parent.

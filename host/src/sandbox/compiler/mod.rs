@@ -165,7 +165,7 @@ fn in_process(order: &Order, component: Vec<u8>, out: File) -> Result<(), Refusa
 }
 
 /// Compiles here and now, and writes what an entry of the cache holds.
-fn write_code(order: &Order, component: &[u8], mut out: File) -> Result<(), Refusal> {
+fn write_code(order: &Order, component: &[u8], mut out: impl Write) -> Result<(), Refusal> {
     ensure_shallow(component).map_err(Refusal::Wrong)?;
     let engine =
         engine::compiling(order.instructions).map_err(|error| Refusal::Unable(told(error)))?;
@@ -178,6 +178,7 @@ fn write_code(order: &Order, component: &[u8], mut out: File) -> Result<(), Refu
     let key = Key::new(&engine, &order.digest);
     out.write_all(&key.head(&code))
         .and_then(|()| out.write_all(&code))
+        .and_then(|()| out.flush())
         .map_err(|error| match error.kind() {
             ErrorKind::FileTooLarge => Refusal::Wrong(anyhow!("its compiled code is too large")),
             _ => Refusal::NotWritten(error.into()),
