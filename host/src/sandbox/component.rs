@@ -189,6 +189,7 @@ impl Sandbox {
         let Conditions {
             parameters,
             sensitive,
+            limits,
             isolation,
             ..
         } = conditions;
