@@ -281,10 +281,7 @@ fn what_its_makers_wrote_into_it_is_told_without_control_characters() {
     let run = uncached(inspect(&file.path)).run().exited(0);
     shows(
         &run,
-        &[
-            r"authors      Somebody\u{1b}[31m",
-            "invented-linker 1.2.3",
-        ],
+        &[r"authors      Somebody\u{1b}[31m", "invented-linker 1.2.3"],
     );
     shows(
         &run,
