@@ -22,6 +22,7 @@ mod inspect;
 mod keyed;
 mod main_job;
 mod manual;
+mod network;
 mod new;
 mod operator;
 mod patience;

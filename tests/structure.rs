@@ -13,7 +13,7 @@ const STAGES: [&str; 3] = ["queue", "sandbox", "output"];
 
 /// Each third-party API by its crates (a name that ends in `_` stands for all
 /// that begin with it), and the parts of the host that may know it.
-const HOMES: [(&[&str], &[&str]); 6] = [
+const HOMES: [(&[&str], &[&str]); 7] = [
     (&["aws_"], &["queue", "demo"]),
     (&["wasmtime", "wasmtime_wasi", "wasmparser"], &["sandbox"]),
     (
@@ -25,7 +25,9 @@ const HOMES: [(&[&str], &[&str]); 6] = [
         ],
         &["output", "demo"],
     ),
-    (&["hyper", "hyper_util"], &["admin", "demo"]),
+    (&["hyper"], &["admin", "demo"]),
+    // The queue asks it which proxy is whose.
+    (&["hyper_util"], &["admin", "demo", "queue"]),
     (&["prometheus_client"], &["telemetry"]),
     (&["pglite_oxide", "rustack_", "virtual_"], &["demo"]),
 ];

@@ -184,6 +184,9 @@ async fn load(
     if let Some(addr) = admin_addr {
         let listener = admin::listen(&addr).await?;
         Event::AdminListening(&addr).log();
+        if let Some(words) = listener.local_addr().ok().and_then(admin::warning) {
+            Event::Warning(&words).log();
+        }
         let (health, metrics) = (telemetry.health.clone(), telemetry.metrics.clone());
         tokio::spawn(admin::serve(listener, health, metrics, served));
     }

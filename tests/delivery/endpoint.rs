@@ -28,11 +28,11 @@ impl Scene {
     }
 
     /// A host that looks for the queue elsewhere.
-    fn host_at(&self, endpoint: &str) -> Host {
+    pub fn host_at(&self, endpoint: &str) -> Host {
         self.host().env("AWS_ENDPOINT_URL_SQS", endpoint)
     }
 
-    fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         let address = self.fake.endpoint().strip_prefix("http://");
         let address = address.expect("it speaks plain HTTP");
         address.parse().expect("an address")

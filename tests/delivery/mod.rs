@@ -20,6 +20,7 @@
 //! | 130 an endpoint that takes 20 calls a second | `an_endpoint_that_takes_…` in `pipeline/receive_concurrency.rs` |
 //! | 131 stop while idle, held, or cut off | `stop` |
 //! | whose answers are not plain: the SDK makes the call | `direct` |
+//! | 132 answers without end, of the queue and the database | `network::answers` |
 //! | 26 clock skew, 29 name, connect and TLS, at start-up | `endpoint`, and TLS with the host running |
 
 mod crash;
@@ -29,6 +30,6 @@ mod endpoint;
 mod lease;
 mod outage;
 mod receive;
-mod scene;
+pub mod scene;
 mod stop;
-mod tls_door;
+pub mod tls_door;

@@ -190,6 +190,14 @@ impl Refusal {
         }
     }
 
+    /// A refusal that no waiting mends, under any code of AWS.
+    pub fn coded(code: &str) -> Refusal {
+        Refusal {
+            code: code.to_owned(),
+            ..Refusal::coral(code, "You are refused.").with_status(StatusCode::FORBIDDEN)
+        }
+    }
+
     pub fn clock_skewed() -> Refusal {
         let message = "The difference between the request time and the current time is too large.";
         Refusal::coral("RequestTimeTooSkewed", message).with_status(StatusCode::FORBIDDEN)

@@ -38,6 +38,7 @@ impl Probe {
 /// # Errors
 /// It is not well, and says why, or it does not answer in time (69).
 pub fn healthcheck(addr: &str, probe: Probe) -> Result<String, Failure> {
+    let addr = without_url(addr)?;
     let unwell = |words: String| {
         let path = probe.path();
         failure(
@@ -65,6 +66,30 @@ pub fn healthcheck(addr: &str, probe: Probe) -> Result<String, Failure> {
             Err(unwell(format!("{status}: {}", lines.join("; "))))
         }
         None => Err(unwell("this is no answer of etl-host".to_owned())),
+    }
+}
+
+/// Host and port, where the whole URL of the endpoint is given.
+fn without_url(addr: &str) -> Result<&str, Failure> {
+    let addr = addr.trim();
+    let rest = match addr.split_once("://") {
+        None => addr,
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
+        Some((_, rest)) => {
+            let host = rest.split('/').next().unwrap_or(rest);
+            return Err(failure(
+                Kind::Configuration,
+                format!("--admin-addr {addr}: the endpoint speaks plain HTTP: use {host}"),
+            ));
+        }
+    };
+    let host = rest.split('/').next().unwrap_or(rest);
+    match host.rsplit_once(':') {
+        Some((name, port)) if !name.is_empty() && port.parse::<u16>().is_ok() => Ok(host),
+        _ => Err(failure(
+            Kind::Configuration,
+            format!("--admin-addr {addr}: expected HOST:PORT, as in 127.0.0.1:9090"),
+        )),
     }
 }
 
@@ -169,6 +194,33 @@ mod tests {
     fn another_program_is_not_taken_for_a_host() {
         let failure = healthcheck(&answering(b"220 mail ESMTP\r\n"), Probe::Ready).unwrap_err();
         assert!(failure.message().ends_with("this is no answer of etl-host"));
+    }
+
+    #[test]
+    fn a_whole_url_is_understood_or_answered_with_what_to_type() {
+        for given in [
+            "127.0.0.1:9090",
+            "http://127.0.0.1:9090",
+            "HTTP://127.0.0.1:9090/livez",
+            " http://127.0.0.1:9090/ ",
+        ] {
+            assert_eq!(without_url(given).expect(given), "127.0.0.1:9090");
+        }
+        assert_eq!(
+            without_url("http://[::1]:9090/").expect("a URL"),
+            "[::1]:9090"
+        );
+        for (wrong, words) in [
+            ("https://127.0.0.1:9090/", "use 127.0.0.1:9090"),
+            ("9090", "HOST:PORT"),
+            ("http://127.0.0.1", "HOST:PORT"),
+            (":9090", "HOST:PORT"),
+            ("", "HOST:PORT"),
+        ] {
+            let failure = without_url(wrong).expect_err(wrong);
+            assert_eq!(failure.kind(), Kind::Configuration);
+            assert!(failure.message().contains(words), "{failure:?}");
+        }
     }
 
     #[test]

@@ -15,8 +15,12 @@
 
 mod healthcheck;
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::ready;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -24,9 +28,9 @@ use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 pub use healthcheck::{Probe, healthcheck};
 
@@ -34,8 +38,12 @@ use crate::exit::{Failure, Kind, failure};
 use crate::shutdown::Shutdown;
 use crate::telemetry::{self, Health, Metrics, Report};
 
-/// Connections at a time; others wait in the system's queue.
-const CONNECTIONS_MAX: usize = 32;
+/// Connections at a time. A newcomer takes the place of the oldest that has
+/// not asked yet: a probe's request comes with its connection.
+const CONNECTIONS_MAX: usize = 128;
+/// Time for the request line and the headers, in milliseconds. A probe gives up
+/// after a second, as a rule, and sends them in one packet.
+const HEADER_MS_MAX: u64 = 1_000;
 /// Time for one connection, from accept to the last byte, in seconds. The
 /// slowest honest client is a scraper on another continent.
 const CONNECTION_SECS_MAX: u64 = 5;
@@ -67,19 +75,35 @@ pub async fn listen(addr: &str) -> Result<TcpListener, Failure> {
     })
 }
 
+/// What to tell of an address that others can reach.
+pub fn warning(addr: SocketAddr) -> Option<String> {
+    (!addr.ip().is_loopback()).then(|| {
+        format!(
+            "the admin endpoint listens on {addr}, without password and TLS: let only the \
+             orchestrator and Prometheus reach it, or choose an address such as 127.0.0.1:{}",
+            addr.port()
+        )
+    })
+}
+
 /// Answers until the run has ended.
 ///
 /// `ended` is not the wish to stop: a host that drains is asked how it does,
 /// too. Throw its switch, or drop this future, once all is settled.
 pub async fn serve(listener: TcpListener, health: Health, metrics: Metrics, mut ended: Shutdown) {
     let mut connections = JoinSet::new();
+    let mut places = Places::default();
     loop {
         tokio::select! {
             () = ended.requested() => return,
             Some(_) = connections.join_next() => {}
-            accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
+            accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(converse(stream, health.clone(), metrics.clone()));
+                    let asked = places.make_room();
+                    let (health, metrics) = (health.clone(), metrics.clone());
+                    let conversation = converse(stream, health, metrics, Arc::clone(&asked));
+                    let task = connections.spawn(conversation);
+                    places.taken.push_back(Place { task, asked });
                 }
                 Err(_) => tokio::time::sleep(Duration::from_millis(ACCEPT_RETRY_MS)).await,
             },
@@ -87,14 +111,44 @@ pub async fn serve(listener: TcpListener, health: Health, metrics: Metrics, mut 
     }
 }
 
+/// The connections, oldest first.
+#[derive(Default)]
+struct Places {
+    taken: VecDeque<Place>,
+}
+
+struct Place {
+    task: AbortHandle,
+    /// Whether its request has come.
+    asked: Arc<AtomicBool>,
+}
+
+impl Places {
+    /// Ends a connection where there is no place for another one.
+    fn make_room(&mut self) -> Arc<AtomicBool> {
+        self.taken.retain(|place| !place.task.is_finished());
+        if self.taken.len() >= CONNECTIONS_MAX {
+            let waiting = |place: &Place| !place.asked.load(Ordering::Relaxed);
+            let oldest = self.taken.iter().position(waiting).unwrap_or_default();
+            if let Some(place) = self.taken.remove(oldest) {
+                place.task.abort();
+            }
+        }
+        Arc::default()
+    }
+}
+
 /// One connection, one request.
-async fn converse(stream: TcpStream, health: Health, metrics: Metrics) {
+async fn converse(stream: TcpStream, health: Health, metrics: Metrics, asked: Arc<AtomicBool>) {
     let service = service_fn(|request: Request<Incoming>| {
+        asked.store(true, Ordering::Relaxed);
         let (method, path) = (request.method(), request.uri().path());
         ready(Ok::<_, Infallible>(answer(method, path, &health, &metrics)))
     });
     let connection = http1::Builder::new()
         .keep_alive(false)
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_millis(HEADER_MS_MAX))
         .max_headers(HEADERS_MAX)
         .max_header_size(HEADER_BYTES_MAX)
         .max_buf_size(2 * HEADER_BYTES_MAX)

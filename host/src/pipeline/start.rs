@@ -497,7 +497,11 @@ impl<'a> Waiting<'a> {
         if !may_pass {
             return Err(failure(
                 Kind::Configuration,
-                format!("use {service} {place}: {cause} (check --{service}-url)"),
+                // The queue's own errors come with their remedies.
+                match service {
+                    "queue" => format!("use {service} {place}: {cause}"),
+                    _ => format!("use {service} {place}: {cause} (check --{service}-url)"),
+                },
             ));
         }
         let wait = self.backoff.next_wait();

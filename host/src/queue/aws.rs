@@ -9,15 +9,17 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sqs::Client;
+use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::primitives::Blob;
 use aws_sdk_sqs::types::{
     BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry,
     DeleteMessageBatchRequestEntry, Message as SqsMessage, MessageAttributeValue,
     MessageSystemAttributeName as System, QueueAttributeName, SendMessageBatchRequestEntry,
 };
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use tokio::time::{Instant, timeout_at};
 
+use super::address::{Address, check_endpoint};
 use super::answered::{Answered, attribute};
 use super::backlog::Backlog;
 use super::calls::{
@@ -26,6 +28,9 @@ use super::calls::{
 };
 use super::direct::{Direct, Tried};
 use super::error::QueueError;
+use super::http_client;
+use super::profile::check_profile;
+use super::remedy::Asked;
 use super::sdk_runtime::SdkRuntime;
 use super::timing::Timing;
 use crate::message::{Attribute, AttributeValue};
@@ -36,6 +41,9 @@ const CONNECT_SECS_MAX: u64 = 5;
 const FIRST_CALL_SECS_MAX: u64 = 10;
 /// The longest that a message may be hidden by one call (SQS quota: 12 h).
 const HIDE_SECS_MAX: u64 = 43_200;
+
+/// The variables that name an endpoint.
+const ENDPOINTS: [&str; 2] = ["AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL"];
 
 /// A queue of SQS.
 #[derive(Clone, Debug)]
@@ -51,6 +59,7 @@ pub(super) struct AwsQueue {
     call_max: Duration,
     runtime: SdkRuntime,
     url: String,
+    address: Address,
 }
 
 /// A queue's own attributes, by SQS's names for them.
@@ -63,23 +72,28 @@ impl AwsQueue {
     /// # Errors
     /// Nobody says which region the queue is in.
     pub(super) async fn new(url: &str) -> Result<Self, QueueError> {
-        // ring, because the database's TLS uses it too and it builds anywhere
-        // that has a C compiler; aws-lc would add minutes to a cold build.
-        let http = aws_smithy_http_client::Builder::new()
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .build_https();
-        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http);
-        // A queue's URL names its region; the variable, where it is set, wins.
-        if std::env::var_os("AWS_REGION").is_none()
-            && let Some(region) = region(url)
-        {
-            loader = loader.region(Region::new(region));
+        let address = Address::new(url, "--queue-url")?;
+        let variable = |name: &str| std::env::var(name).ok();
+        for name in ENDPOINTS {
+            if let Some(endpoint) = variable(name).filter(|endpoint| !endpoint.is_empty()) {
+                check_endpoint(name, &endpoint)?;
+            }
+        }
+        check_profile(variable)?;
+        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .http_client(http_client::from_environment()?);
+        // A queue is nowhere else than in its URL's region.
+        if let Some(region) = &address.region {
+            loader = loader.region(Region::new(region.clone()));
         }
         let config = loader.load().await;
         if config.region().is_none() {
             return Err(QueueError::configuration(
                 "no region is configured: set AWS_REGION, or name a profile that has one".into(),
             ));
+        }
+        if let Some(endpoint) = config.endpoint_url() {
+            check_endpoint("endpoint_url", endpoint)?;
         }
         let runtime = SdkRuntime::default();
         let first_max = Duration::from_secs(FIRST_CALL_SECS_MAX);
@@ -99,6 +113,7 @@ impl AwsQueue {
             runtime,
             config,
             url: url.to_owned(),
+            address,
         })
     }
 
@@ -119,11 +134,56 @@ impl AwsQueue {
     }
 
     /// Another queue, spoken to in the same way.
-    pub(super) fn other(&self, url: &str) -> Self {
-        Self {
-            url: url.to_owned(),
-            ..self.clone()
+    ///
+    /// # Errors
+    /// Its URL is none, or it is in another region.
+    pub(super) fn other(&self, url: &str) -> Result<Self, QueueError> {
+        let address = Address::new(url, "--dead-letter-queue-url")?;
+        match (&address.region, self.config.region()) {
+            (Some(its), Some(own)) if its != own.as_ref() => {
+                return Err(QueueError::configuration(format!(
+                    "the dead-letter queue {url} is in {its} and the queue in {own}: both have to \
+                     be in one region"
+                )));
+            }
+            _ => {}
         }
+        Ok(Self {
+            url: url.to_owned(),
+            address,
+            ..self.clone()
+        })
+    }
+
+    /// That AWS_REGION names another region than the queue's URL.
+    pub(super) fn region_warning(&self) -> Option<String> {
+        let named = ["AWS_REGION", "AWS_DEFAULT_REGION"]
+            .into_iter()
+            .find_map(|name| Some((name, std::env::var(name).ok().filter(|it| !it.is_empty())?)));
+        let (variable, named) = named?;
+        let used = self.address.region.as_ref()?;
+        (*used != named).then(|| {
+            format!(
+                "the queue's URL is in {used} and {variable} says {}: {used} is used",
+                crate::foreign::foreign_name(&named)
+            )
+        })
+    }
+
+    /// What a failed call means; `action` is the permission that it takes.
+    fn failed<E>(&self, action: &'static str, error: &SdkError<E, HttpResponse>) -> QueueError
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let region = self.config.region().map(ToString::to_string);
+        let asked = Asked {
+            action,
+            queue: self.address.name.clone(),
+            account: self.address.account.clone(),
+            region: region.unwrap_or_default(),
+            endpoint: String::new(),
+        };
+        self.runtime.of_failure(error, asked)
     }
 
     /// The queue's attributes.
@@ -135,7 +195,7 @@ impl AwsQueue {
             .attribute_names(QueueAttributeName::All)
             .send()
             .await
-            .map_err(|error| self.runtime.of_failure(error))?;
+            .map_err(|error| self.failed("sqs:GetQueueAttributes", &error))?;
         let attributes = answer.attributes.unwrap_or_default().into_iter();
         Ok(attributes
             .map(|(name, value)| (name.as_str().to_owned(), value))
@@ -158,7 +218,7 @@ impl AwsQueue {
             .queue_owner_aws_account_id(account)
             .send()
             .await
-            .map_err(|error| self.runtime.of_failure(error))?;
+            .map_err(|error| self.failed("sqs:GetQueueUrl", &error))?;
         answer
             .queue_url
             .ok_or_else(|| QueueError::incomplete("the queue's URL"))
@@ -197,7 +257,7 @@ impl AwsQueue {
             .set_receive_request_attempt_id(attempt.map(str::to_owned))
             .send()
             .await
-            .map_err(|error| self.runtime.of_failure(error))?;
+            .map_err(|error| self.failed("sqs:ReceiveMessage", &error))?;
         let messages = answer.messages.unwrap_or_default();
         Ok(Received::of(messages.into_iter().map(answered)))
     }
@@ -212,7 +272,9 @@ impl AwsQueue {
                 .map_err(|_| QueueError::incomplete("a receipt handle"))?;
             call = call.entries(entry);
         }
-        Ok(failures(&call.send().await?.failed))
+        let answer = call.send().await;
+        let answer = answer.map_err(|error| self.failed("sqs:DeleteMessage", &error))?;
+        Ok(failures(&answer.failed))
     }
 }
 
@@ -237,16 +299,6 @@ fn client(
 
 fn connect_max(call_max: Duration) -> Duration {
     call_max.min(Duration::from_secs(CONNECT_SECS_MAX))
-}
-
-/// The region in `https://sqs.REGION.amazonaws.com/…`.
-fn region(url: &str) -> Option<String> {
-    let host = url.split("//").nth(1)?.split('/').next()?;
-    let rest = host.strip_prefix("sqs.")?;
-    let (region, domain) = rest.split_once('.')?;
-    domain
-        .starts_with("amazonaws.com")
-        .then(|| region.to_owned())
 }
 
 impl SourceCalls for AwsQueue {
@@ -294,7 +346,10 @@ impl SourceCalls for AwsQueue {
                     .map_err(|_| QueueError::incomplete("a receipt handle"))?;
                 call = call.entries(entry);
             }
-            Ok(failures(&call.send().await?.failed))
+            let answer = call.send().await;
+            let answer =
+                answer.map_err(|error| self.failed("sqs:ChangeMessageVisibility", &error))?;
+            Ok(failures(&answer.failed))
         })
     }
 
@@ -325,7 +380,9 @@ impl DeadLetterCalls for AwsQueue {
             for (position, message) in messages.iter().enumerate() {
                 call = call.entries(sent(position, message, fifo)?);
             }
-            Ok(failures(&call.send().await?.failed))
+            let answer = call.send().await;
+            let answer = answer.map_err(|error| self.failed("sqs:SendMessage", &error))?;
+            Ok(failures(&answer.failed))
         })
     }
 }
@@ -397,19 +454,5 @@ fn answered(told: SqsMessage) -> Answered<'static> {
                 attribute(name, value.data_type, value.string_value, bytes)
             })
             .collect(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_region_comes_from_an_aws_url_only() {
-        assert_eq!(
-            region("https://sqs.eu-central-1.amazonaws.com/1/q").as_deref(),
-            Some("eu-central-1")
-        );
-        assert_eq!(region("http://localhost:4566/1/q"), None);
     }
 }

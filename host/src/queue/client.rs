@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::address::Address;
 use super::aws::{Attributes, AwsQueue};
 use super::backlog::Backlog;
 use super::breaker::Breakers;
@@ -78,10 +79,11 @@ impl Queue {
         aws.keep_to(&timing);
 
         let mut warnings: Vec<String> = Timing::warning(visibility).into_iter().collect();
+        warnings.extend(aws.region_warning());
         let dead_letter_url = dead_letter_url(settings, &aws, &attributes).await?;
         let dead_letter_queue = match dead_letter_url {
             Some(url) => {
-                let aws = aws.other(&url);
+                let aws = aws.other(&url)?;
                 // Fails here, not at the first rejection, where it is missing.
                 let about = |error: QueueError| error.about(&format!("dead-letter queue {url}"));
                 let its = aws.attributes().await.map_err(about)?;
@@ -164,7 +166,10 @@ pub(super) async fn dead_letter_url(
     attributes: &Attributes,
 ) -> Result<Option<String>, QueueError> {
     let url = match (&settings.dead_letter_url, redrive_target(attributes)) {
-        (Some(url), _) => url.clone(),
+        (Some(url), _) => {
+            Address::new(url, "--dead-letter-queue-url")?;
+            url.clone()
+        }
         (None, Some(arn)) => {
             let about = |error: QueueError| error.about(&format!("dead-letter queue {arn}"));
             queue.url_of(&arn).await.map_err(about)?

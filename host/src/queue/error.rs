@@ -5,26 +5,11 @@ use std::error::Error;
 use std::fmt;
 
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
+use super::http_client::Overlong;
+use super::remedy::{self, Asked};
 use crate::foreign::{foreign_name, foreign_words};
-
-/// Error codes that no waiting mends: who calls, and what for.
-const CONFIGURATION_CODES: [&str; 14] = [
-    "AWS.SimpleQueueService.NonExistentQueue",
-    "QueueDoesNotExist",
-    "AccessDenied",
-    "AccessDeniedException",
-    "InvalidAddress",
-    "InvalidClientTokenId",
-    "InvalidSecurity",
-    "InvalidSignatureException",
-    "KmsAccessDenied",
-    "MissingAuthenticationToken",
-    "MissingParameter",
-    "SignatureDoesNotMatch",
-    "UnrecognizedClientException",
-    "UnsupportedOperation",
-];
 
 /// What AWS says where a signature's time is not its own, under the codes of
 /// wrong signatures too.
@@ -32,24 +17,6 @@ const SKEWED: [&str; 3] = [
     "RequestTimeTooSkewed",
     "Signature expired",
     "Signature not yet current",
-];
-
-/// How a connection fails where no waiting mends it, and what does: the words
-/// of rustls and hyper.
-const MISTAKES: [(&str, &str); 3] = [
-    (
-        "invalid peer certificate",
-        "SSL_CERT_FILE names the file of the authorities that are believed, and the certificate \
-         must be for the endpoint's name",
-    ),
-    (
-        "received corrupt message",
-        "TLS is not spoken there: should the endpoint be http://?",
-    ),
-    (
-        "invalid HTTP version parsed",
-        "HTTP is not spoken there: should the endpoint be https://?",
-    ),
 ];
 
 /// A queue call that failed.
@@ -94,6 +61,14 @@ impl QueueError {
         }
     }
 
+    /// The same error, and what was asked where.
+    pub(super) fn asked(self, asked: &Asked) -> Self {
+        Self {
+            words: format!("{} {asked}", self.words),
+            ..self
+        }
+    }
+
     /// Something in the queue's configuration does not make sense.
     pub(super) fn configuration(words: String) -> Self {
         Self {
@@ -103,8 +78,8 @@ impl QueueError {
     }
 
     fn of_connection(words: String) -> Self {
-        match MISTAKES.iter().find(|(start, _)| words.starts_with(start)) {
-            Some((_, remedy)) => Self::configuration(format!("{words}: {remedy}")),
+        match remedy::of_mistake(&words) {
+            Some(remedy) => Self::configuration(format!("{words}{remedy}")),
             None => Self {
                 words,
                 may_pass: true,
@@ -112,7 +87,8 @@ impl QueueError {
         }
     }
 
-    fn of_answer(code: &str, message: Option<&str>) -> Self {
+    /// What AWS answers, where it was asked, and what mends it.
+    fn of_answer(code: &str, message: Option<&str>, asked: &Asked) -> Self {
         let shown = foreign_name(code);
         let said = match message {
             Some(message) => format!("{shown}: {}", foreign_words(message)),
@@ -124,9 +100,57 @@ impl QueueError {
                 may_pass: true,
             };
         }
+        match remedy::of_code(code) {
+            Some(remedy) => Self {
+                words: format!("{said}: {}", remedy.words(asked)),
+                may_pass: remedy.may_pass,
+            },
+            None => Self {
+                words: said,
+                may_pass: true,
+            },
+        }
+    }
+
+    /// An answer without AWS's form: a proxy's page, another program.
+    fn of_status(answer: &HttpResponse, what: &str) -> Self {
         Self {
-            words: said,
-            may_pass: !CONFIGURATION_CODES.contains(&code),
+            words: format!("HTTP {}{what}", answer.status().as_u16()),
+            may_pass: true,
+        }
+    }
+
+    /// What a failed call means.
+    pub(super) fn of_call<E>(error: &SdkError<E, HttpResponse>, asked: &Asked) -> Self
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        match error {
+            SdkError::ConstructionFailure(_) => Self::configuration(
+                "the request cannot be made: no region or credentials are configured \
+                 (AWS_REGION, AWS_PROFILE, …)"
+                    .into(),
+            ),
+            SdkError::TimeoutError(_) => Self::late(),
+            SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
+                Some(connector) => Self::of_connection(innermost(connector)),
+                None => Self::incomplete("everything: the request could not be sent"),
+            },
+            SdkError::ServiceError(answer) => match answer.err().code() {
+                Some(code) => {
+                    let short = code.rsplit_once('#').map_or(code, |(_, short)| short);
+                    Self::of_answer(short, answer.err().message(), asked)
+                }
+                None => match overlong(error) {
+                    Some(words) => Self::of_connection(words),
+                    None => Self::of_status(answer.raw(), ", and not in the form of SQS"),
+                },
+            },
+            SdkError::ResponseError(answer) => match overlong(error) {
+                Some(words) => Self::of_connection(words),
+                None => Self::of_status(answer.raw(), ": the answer could not be read"),
+            },
+            _ => Self::of_connection("the answer could not be read".into()),
         }
     }
 
@@ -137,46 +161,22 @@ impl QueueError {
     }
 }
 
-impl<E, R> From<SdkError<E, R>> for QueueError
-where
-    E: ProvideErrorMetadata,
-{
-    fn from(error: SdkError<E, R>) -> Self {
-        let may_pass = Self {
-            words: String::new(),
-            may_pass: true,
-        };
-        match &error {
-            SdkError::ConstructionFailure(_) => Self::configuration(
-                "the request cannot be made: no region or credentials are configured \
-                 (AWS_REGION, AWS_PROFILE, …)"
-                    .into(),
-            ),
-            SdkError::TimeoutError(_) => Self::late(),
-            SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
-                Some(connector) => Self::of_connection(innermost(connector)),
-                None => Self {
-                    words: "the request could not be sent".into(),
-                    ..may_pass
-                },
-            },
-            SdkError::ServiceError(answer) => {
-                let code = answer.err().code().unwrap_or("no error code");
-                let short = code.rsplit_once('#').map_or(code, |(_, short)| short);
-                Self::of_answer(short, answer.err().message())
-            }
-            _ => Self {
-                words: "the answer could not be read".into(),
-                ..may_pass
-            },
+/// That the answer was too long, where it was.
+fn overlong(error: &(dyn Error + 'static)) -> Option<String> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(overlong) = error.downcast_ref::<Overlong>() {
+            return Some(overlong.to_string());
         }
+        cause = error.source();
     }
+    None
 }
 
 /// The last cause of a connection's failure: "Connection refused", a TLS
 /// fault, a name that does not resolve. One line: the SDK lists on several
 /// which credential providers it has asked.
-fn innermost(error: &dyn Error) -> String {
+pub(super) fn innermost(error: &dyn Error) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;

@@ -5,6 +5,7 @@
 //! the one that is used; a deletion consumes the lease and a proof of commit.
 //! What a message means is not known here.
 
+mod address;
 mod answered;
 mod aws;
 mod backlog;
@@ -18,11 +19,15 @@ mod delete;
 mod direct;
 mod error;
 mod event;
+mod http_client;
 mod lease;
 mod observed;
+mod profile;
+mod proxy;
 mod receive;
 mod redrive;
 mod release;
+mod remedy;
 mod sdk_runtime;
 mod send;
 mod timing;

@@ -85,7 +85,7 @@ impl Redrive {
                 "the queue has no RedrivePolicy: give --dead-letter-queue-url".into(),
             )
         })?;
-        let mut dead = source.other(&url);
+        let mut dead = source.other(&url)?;
         let about = |error: QueueError| error.about(&format!("dead-letter queue {url}"));
         let its = dead.attributes().await.map_err(about)?;
         let visibility = seconds(&its, "VisibilityTimeout")

@@ -5,13 +5,16 @@
 //! nobody answers must learn where. And what the SDK found out and keeps
 //! (endpoint, connections, credentials, clock) serves the direct calls too.
 
+use std::error::Error;
 use std::sync::{Arc, OnceLock};
 
 use aws_sdk_sqs::config::interceptors::BeforeTransmitInterceptorContextRef;
 use aws_sdk_sqs::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_sqs::error::{BoxError, ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
 use super::error::QueueError;
+use super::remedy::Asked;
 
 /// What the first call has shown. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -32,19 +35,26 @@ impl SdkRuntime {
         self.0.get()
     }
 
-    /// What a failed call means, and where it went if there was no answer.
-    pub(super) fn of_failure<E, R>(&self, error: SdkError<E, R>) -> QueueError
+    /// What a failed call means, what was asked, and where.
+    pub(super) fn of_failure<E>(
+        &self,
+        error: &SdkError<E, HttpResponse>,
+        mut asked: Asked,
+    ) -> QueueError
     where
-        E: ProvideErrorMetadata,
+        E: ProvideErrorMetadata + Error + 'static,
     {
+        if let Some(made) = self.made() {
+            asked.endpoint = without_path(&made.uri).to_owned();
+        }
         let unanswered = matches!(
             error,
             SdkError::DispatchFailure(_) | SdkError::TimeoutError(_)
         );
-        let error = QueueError::from(error);
+        let error = QueueError::of_call(error, &asked);
         match unanswered {
             true => self.of_silence(error),
-            false => error,
+            false => error.asked(&asked),
         }
     }
 
