@@ -224,7 +224,7 @@ mod tests {
         let memory = "--transform-compile-mib-max";
         for (status, words, expected) in [
             (0, "", "compiled"),
-            (exit(REFUSED), "bad magic\u{1b}[2J", "bad magic [2J"),
+            (exit(REFUSED), "bad magic\u{1b}[2J", "bad magic\\u{1b}[2J"),
             (exit(NO_MEMORY), "", memory),
             (ABORTED, "memory allocation of 64 bytes failed", memory),
             (
