@@ -27,7 +27,7 @@ pub use child::compile_if_asked;
 pub(super) use order::Order;
 
 use super::cache::Key;
-use super::component::told;
+use super::component::{shown, told};
 use super::engine;
 use super::nesting::ensure_shallow;
 
@@ -157,7 +157,7 @@ fn in_process(order: &Order, component: Vec<u8>, out: File) -> Result<(), Refusa
         .context("start a thread to compile it")
         .map_err(Refusal::Unable)?;
     match compiled.recv_timeout(Duration::from_secs(order.secs_max)) {
-        Ok(Err(Refusal::Wrong(error))) => Err(Refusal::Wrong(refused(error))),
+        Ok(Err(Refusal::Wrong(error))) => Err(Refusal::Wrong(refused(&format!("{error:#}")))),
         Ok(compiled) => compiled,
         Err(RecvTimeoutError::Timeout) => Err(Refusal::Wrong(too_long(order))),
         Err(RecvTimeoutError::Disconnected) => Err(Refusal::Wrong(broken())),
@@ -186,8 +186,8 @@ fn write_code(order: &Order, component: &[u8], mut out: impl Write) -> Result<()
 }
 
 /// The compiler's own words, and what can be done about them.
-fn refused(words: Error) -> Error {
-    words.context(
+fn refused(words: &str) -> Error {
+    anyhow!("{}", shown(words)).context(
         "compile it: the file is damaged, uses what this host does not run, or needs more than \
          --transform-memory-mib-max, --transform-table-elements-max or \
          --transform-core-instances-max allows",

@@ -174,7 +174,7 @@ fn ended(end: &End, order: &Order) -> Result<(), Refusal> {
         || (NO_ROOM.iter().any(|room| says(room))
             && (end.status.code() == Some(PANIC) || end.status.signal() == Some(ABORTED)));
     Err(Refusal::Wrong(if code(REFUSED) {
-        refused(words())
+        refused(&end.words)
     } else if out_of_memory {
         too_large(order)
     } else if says(STACK_USED_UP) {
@@ -224,7 +224,7 @@ mod tests {
         let memory = "--transform-compile-mib-max";
         for (status, words, expected) in [
             (0, "", "compiled"),
-            (exit(REFUSED), "bad magic\u{1b}[2J", "bad magic\\u{1b}[2J"),
+            (exit(REFUSED), "bad magic\u{1b}[2J", " bad magic\\u{1b}[2J"),
             (exit(NO_MEMORY), "", memory),
             (ABORTED, "memory allocation of 64 bytes failed", memory),
             (
