@@ -12,8 +12,8 @@ use crate::exit::{Ends, Failure, Kind, failure};
 use crate::manual::{CompletionsArgs, ManArgs};
 use crate::output::{Database, STATEMENT_SECS_DEFAULT, Settings, is_table_name};
 use crate::pipeline::{
-    DRAIN_SECS_DEFAULT, FAULTS_PERCENT_DEFAULT, FAULTS_WINDOW_MESSAGES_DEFAULT, FaultLimits, Plan,
-    Shape, Until,
+    BrakeLimits, DRAIN_SECS_DEFAULT, FAULTS_PERCENT_DEFAULT, FAULTS_WINDOW_MESSAGES_DEFAULT, Plan,
+    REFUSED_PERCENT_DEFAULT, REJECTED_PERCENT_DEFAULT, Shape, Until,
 };
 use crate::queue::{POLL_SECS_DEFAULT, POLL_SECS_MAX, QueueSettings};
 use crate::sandbox::{
@@ -316,6 +316,8 @@ pub struct RunArgs {
     statement_secs_max: u64,
     #[command(flatten)]
     component: ComponentArgs,
+    #[command(flatten, next_help_heading = "How much may go wrong")]
+    brakes: BrakeArgs,
     #[command(flatten, next_help_heading = "How much at once")]
     shape: ShapeArgs,
 }
@@ -561,6 +563,22 @@ struct LimitArgs {
 }
 
 #[derive(Debug, Args)]
+struct BrakeArgs {
+    /// The percentage of the last 200 messages that the component may reject;
+    /// beyond that receiving pauses, and the rest is judged a few at a time: it
+    /// is hardly the policy for this queue. 100 for no such brake.
+    #[arg(long, value_name = "PERCENT", env = "ETL_HOST_REJECTED_PERCENT_MAX",
+        default_value_t = REJECTED_PERCENT_DEFAULT, value_parser = value_parser!(u8).range(0..=100))]
+    rejected_percent_max: u8,
+    /// The percentage of the last 100 records (20 at least) that the database
+    /// may refuse while it stores others; beyond that receiving pauses, and the
+    /// rest is tried a few at a time. 100 for no such brake.
+    #[arg(long, value_name = "PERCENT", env = "ETL_HOST_REFUSED_PERCENT_MAX",
+        default_value_t = REFUSED_PERCENT_DEFAULT, value_parser = value_parser!(u8).range(0..=100))]
+    refused_percent_max: u8,
+}
+
+#[derive(Debug, Args)]
 struct ShapeArgs {
     /// Receives open at a time, at most: there are as many as it takes to keep
     /// the workers busy at the queue's latency, and two while nothing comes.
@@ -634,7 +652,7 @@ impl RunArgs {
             table: table(self.table)?,
             create_table: self.create_table,
             event_id: self.event_id,
-            fault_limits: self.component.limits.faults(),
+            brakes: self.brakes.limits(&self.component.limits),
             startup_wait: Duration::from_secs(self.startup_wait_secs),
             drain_max: Duration::from_secs(self.drain_secs_max),
             shape: self.shape.checked(sandbox_threads),
@@ -664,11 +682,13 @@ impl LimitArgs {
     }
 }
 
-impl LimitArgs {
-    fn faults(&self) -> FaultLimits {
-        FaultLimits {
-            percent_max: self.transform_faults_percent_max,
-            window_messages: self.transform_faults_window_messages,
+impl BrakeArgs {
+    fn limits(&self, limits: &LimitArgs) -> BrakeLimits {
+        BrakeLimits {
+            faults_percent_max: limits.transform_faults_percent_max,
+            faults_window_messages: limits.transform_faults_window_messages,
+            rejected_percent_max: self.rejected_percent_max,
+            refused_percent_max: self.refused_percent_max,
         }
     }
 }

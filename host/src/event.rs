@@ -102,6 +102,15 @@ pub enum Event<'a> {
         /// Whether a dead-letter queue has it; else it stays in the queue.
         dead_lettered: bool,
     },
+    /// More messages were refused than have a line each.
+    RejectedMore {
+        /// Why.
+        reason: &'a str,
+        /// How many more.
+        messages: usize,
+        /// Within this time.
+        within: Duration,
+    },
     /// A message stays in the queue because the dead-letter queue cannot take
     /// it.
     DeadLetterUnfit {
@@ -197,6 +206,16 @@ impl Event<'_> {
             } => warn!(
                 message_id,
                 reason, field, sqlstate, dead_lettered, "rejected"
+            ),
+            Self::RejectedMore {
+                reason,
+                messages,
+                within,
+            } => warn!(
+                reason,
+                messages,
+                within_s = within.as_secs(),
+                "rejected, more of them"
             ),
             Self::DeadLetterUnfit { message_id } => warn!(
                 message_id,

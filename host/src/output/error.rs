@@ -1,7 +1,6 @@
-//! What a database error means for the messages of a batch.
-//!
-//! The classes follow SQLSTATE (PostgreSQL manual, appendix A) and decide
-//! whether a record is at fault, the moment, or the environment.
+//! What a database error says, and what its SQLSTATE decides (PostgreSQL
+//! manual, appendix A): whether the statement was refused at all, and whether
+//! only for a moment. Whose fault a refusal is, is told by comparison, not here.
 
 use std::fmt;
 
@@ -24,19 +23,18 @@ const CARDINALITY_VIOLATION: &str = "21000";
 const ROWS_DROPPED: &str =
     "a trigger, rule or row-level policy drops rows without an error (a trigger's RETURN NULL?)";
 
-/// Whose fault an error is, and so what follows.
+/// What an error says of the statement that met it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// One record's (22 data, 23 constraint, 54 limit): find it, reject it.
-    Record,
-    /// The moment's (40 rollback, 55 lock): the same batch again.
-    Retry,
-    /// The environment's or the configuration's (08, 25, 28, 3D, 3F, 42, 53,
-    /// 57, 58, XX, or no answer at all): wait until it is mended.
-    Held,
-    /// Any other code (such as a trigger's own): a record's where the batch is
-    /// stored without it, the environment's where every record meets it.
-    Unclear,
+    /// Nothing: no answer, no connection, or one that ends (08, 57 but 57014),
+    /// leads to a standby (25006) or could not be opened. It may have taken
+    /// effect.
+    Unknown,
+    /// It is refused for a moment, as far as the code tells: a rollback (40), a
+    /// lock or state (55), a timeout of the server's (57014).
+    Moment,
+    /// It is refused.
+    Refused,
 }
 
 /// A database error, stripped of everything that could quote a row.
@@ -182,17 +180,42 @@ impl DatabaseError {
         }
     }
 
-    /// Whose fault it is.
+    /// What it says of the statement that met it.
     pub fn class(&self) -> Class {
-        let Some(sqlstate) = self.sqlstate() else {
-            return Class::Held;
+        let Cause::Answer {
+            sqlstate,
+            words: None,
+            ..
+        } = &self.cause
+        else {
+            // With words it was met on the way to a connection.
+            return Class::Unknown;
         };
-        match sqlstate.get(..2).unwrap_or_default() {
-            "22" | "23" | "54" => Class::Record,
-            "40" | "55" => Class::Retry,
-            "08" | "25" | "28" | "3D" | "3F" | "42" | "53" | "57" | "58" | "XX" => Class::Held,
-            _ => Class::Unclear,
+        if *sqlstate == *SqlState::QUERY_CANCELED.code() {
+            return Class::Moment;
         }
+        if *sqlstate == *SqlState::READ_ONLY_SQL_TRANSACTION.code() {
+            return Class::Unknown;
+        }
+        match sqlstate.get(..2).unwrap_or_default() {
+            "08" | "57" => Class::Unknown,
+            "40" | "55" => Class::Moment,
+            _ => Class::Refused,
+        }
+    }
+
+    /// Whether the code is one of resources or of the server itself (53, 58),
+    /// or says nothing of the statement: alone it is never a record's.
+    pub fn is_of_server(&self) -> bool {
+        self.class() == Class::Unknown
+            || self
+                .sqlstate()
+                .is_some_and(|code| code.starts_with("53") || code.starts_with("58"))
+    }
+
+    /// Whether the code speaks of a value (22).
+    pub fn is_of_value(&self) -> bool {
+        self.class() == Class::Refused && self.sqlstate().is_some_and(|code| code.starts_with("22"))
     }
 
     /// Whether waiting may mend it: false where the configuration is wrong
@@ -339,24 +362,51 @@ mod tests {
     }
 
     #[test]
-    fn each_class_of_sqlstate_has_its_consequence() {
+    fn a_sqlstate_tells_an_unknown_outcome_and_a_moment_from_a_refusal() {
         for (class, codes) in [
-            (Class::Record, &["22001", "23502", "54000"][..]),
-            (Class::Retry, &["40001", "40P01", "55P03"]),
+            (Class::Unknown, &["08006", "57P01", "57P03", "25006"][..]),
             (
-                Class::Held,
+                Class::Moment,
+                &["40001", "40P01", "55P03", "55000", "57014"],
+            ),
+            (
+                Class::Refused,
                 &[
-                    "08006", "25006", "28P01", "3D000", "3F000", "42P01", "53300", "57P01",
-                    "58030", "XX000",
+                    "22001", "23502", "54000", "42P01", "42501", "53100", "58030", "XX000",
+                    "P0001", "0A000", "21000", "25001", "428C9", "00000", "ZZZZZ",
                 ],
             ),
-            (Class::Unclear, &["P0001", "0A000", "21000"]),
         ] {
             for code in codes {
                 assert_eq!(answered(code).class(), class, "{code}");
             }
         }
-        assert_eq!(DatabaseError::timed_out(30).class(), Class::Held);
+        assert_eq!(DatabaseError::timed_out(30).class(), Class::Unknown);
+    }
+
+    #[test]
+    fn what_a_connection_meets_says_nothing_of_a_statement() {
+        let mut error = answered("42501");
+        if let Cause::Answer { words, .. } = &mut error.cause {
+            *words = Some("permission denied".into());
+        }
+        assert_eq!(error.class(), Class::Unknown);
+        assert!(error.is_of_server());
+    }
+
+    #[test]
+    fn a_code_of_the_server_is_no_code_of_a_value() {
+        for code in ["53100", "58030", "57P01", "25006"] {
+            assert!(answered(code).is_of_server(), "{code}");
+            assert!(!answered(code).is_of_value(), "{code}");
+        }
+        for code in ["22003", "2200H"] {
+            assert!(answered(code).is_of_value(), "{code}");
+        }
+        for code in ["23505", "42501", "55P03", "57014", "XX000"] {
+            let error = answered(code);
+            assert!(!error.is_of_server() && !error.is_of_value(), "{code}");
+        }
     }
 
     #[test]

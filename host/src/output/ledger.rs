@@ -171,23 +171,6 @@ impl Ledger {
         }
     }
 
-    /// Which of the keys are settled for good: stored or skipped.
-    pub(super) async fn settled(
-        session: &Session,
-        keys: &[Key],
-    ) -> Result<Vec<bool>, DatabaseError> {
-        let bytes: Vec<&[u8]> = keys.iter().map(|key| &key.0[..]).collect();
-        let rows = session
-            .ask(
-                "SELECT EXISTS (SELECT FROM etl_host.ledger l \
-                 WHERE l.key = k.key AND l.outcome <> 'rejected') \
-                 FROM unnest($1::bytea[]) WITH ORDINALITY AS k(key, n) ORDER BY n",
-                &[(&bytes, Type::BYTEA_ARRAY)],
-            )
-            .await?;
-        Ok(rows.iter().map(|row| row.get(0)).collect())
-    }
-
     /// Of which claims, each a key and an origin's id, the ledger holds the
     /// rejection.
     pub(super) async fn vouched(

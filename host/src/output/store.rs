@@ -18,16 +18,15 @@ pub trait Store: Send + Sync {
     /// Commits a batch that one policy has judged: all of it, or nothing.
     /// Gives, for each entry, the proof. No key stands twice in a batch, and
     /// entries are sorted by key, so that two hosts with the same messages wait
-    /// for each other instead of deadlocking.
+    /// for each other instead of deadlocking. A `Reject` entry of a key that is
+    /// settled for good changes nothing, and its proof says `duplicate`. No
+    /// entries at all: nothing is written, and what every batch of this policy
+    /// would meet (no table, column or permission) is met.
     fn write<'a>(
         &'a mut self,
         policy: &'a Policy,
         entries: &'a [Entry<'a>],
     ) -> Reply<'a, Vec<Committed>>;
-
-    /// Looks up which messages are settled for good already, stored or
-    /// skipped: those need no verdict any more. Gives the proof for each.
-    fn settled<'a>(&'a mut self, keys: &'a [Key]) -> Reply<'a, Vec<Option<Committed>>>;
 
     /// Looks up of which claims, each a key and an origin's id, the ledger holds
     /// the rejection.

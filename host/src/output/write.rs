@@ -169,15 +169,6 @@ impl Store for Writer {
         })
     }
 
-    fn settled<'a>(&'a mut self, keys: &'a [Key]) -> Reply<'a, Vec<Option<Committed>>> {
-        Box::pin(async move {
-            let answer = Ledger::settled(self.connected().await?, keys).await;
-            let settled = self.checked(answer)?.into_iter();
-            let proofs = settled.map(|settled| settled.then_some(Committed { duplicate: true }));
-            Ok(proofs.collect())
-        })
-    }
-
     fn vouched<'a>(&'a mut self, claims: &'a [(Key, &'a str)]) -> Reply<'a, Vec<bool>> {
         Box::pin(async move {
             let answer = Ledger::vouched(self.connected().await?, claims).await;

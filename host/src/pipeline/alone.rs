@@ -9,10 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::decider::{Decider, decider};
-use super::{
-    DRAIN_SECS_DEFAULT, FAULTS_PERCENT_DEFAULT, FAULTS_WINDOW_MESSAGES_DEFAULT, FaultLimits, Parts,
-    Shape, Until, run,
-};
+use super::{BrakeLimits, DRAIN_SECS_DEFAULT, Parts, Shape, Until, run};
 use crate::origin::{SecretRing, Secrets};
 use crate::output::{Committed, Entry, Key, Policy, Reply, Store, TableName};
 use crate::queue::{Queue, SourceCalls, Timing};
@@ -48,10 +45,7 @@ pub async fn alone(
         },
         secrets: Secrets::default(),
         event_id: None,
-        fault_limits: FaultLimits {
-            percent_max: FAULTS_PERCENT_DEFAULT,
-            window_messages: FAULTS_WINDOW_MESSAGES_DEFAULT,
-        },
+        brakes: BrakeLimits::default(),
         shape,
         drain_max: Duration::from_secs(DRAIN_SECS_DEFAULT),
     };
@@ -70,10 +64,6 @@ impl Store for Forgetful {
     ) -> Reply<'a, Vec<Committed>> {
         let committed = entries.iter().map(|_| Committed::simulated(false));
         Box::pin(ready(Ok(committed.collect())))
-    }
-
-    fn settled<'a>(&'a mut self, keys: &'a [Key]) -> Reply<'a, Vec<Option<Committed>>> {
-        Box::pin(ready(Ok(keys.iter().map(|_| None).collect())))
     }
 
     fn vouched<'a>(&'a mut self, claims: &'a [(Key, &'a str)]) -> Reply<'a, Vec<bool>> {

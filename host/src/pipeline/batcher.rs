@@ -260,6 +260,23 @@ impl Drop for Arrivals {
     }
 }
 
+impl Claim {
+    /// Gives up all groups but these. Whether one is left.
+    pub(super) fn keeps(&mut self, groups: &HashSet<String>) -> bool {
+        let (kept, over): (HashSet<_>, HashSet<_>) = std::mem::take(&mut self.groups)
+            .into_iter()
+            .partition(|group| groups.contains(group));
+        self.groups = kept;
+        if !over.is_empty() {
+            let mut state = self.shared.lock();
+            state.busy.retain(|group| !over.contains(group));
+            drop(state);
+            self.shared.changed.notify_waiters();
+        }
+        !self.groups.is_empty()
+    }
+}
+
 impl Drop for Claim {
     fn drop(&mut self) {
         let mut state = self.shared.lock();

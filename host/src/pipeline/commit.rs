@@ -1,37 +1,35 @@
-//! Committing a batch: again where the moment is at fault, in halves where a
-//! record is, and on hold where the environment is.
+//! Committing a batch: what can be stored is, and of the rest it is told whose
+//! fault it is (see `attribution`).
 
-use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::batcher::{Batch, Batcher};
-use super::decider::Present;
-use super::hold::{Dependency, Hold, Holder};
-use super::worker::Item;
+use super::attribution::{Evidence, Fault, HANDFUL, TRANSIENT_SECS, TRANSIENT_TRIES, fault};
+use super::brake::Brake;
+use super::history::History;
+use super::item::{Item, each_key_once};
+use super::patience::{Patience, Stop, Tries};
+use super::search::Search;
 use crate::backoff::Backoff;
-use crate::event::Event;
-use crate::origin::SecretRing;
-use crate::output::{Class, Committed, DatabaseError, Decision, Entry, Key, Policy, Store};
-use crate::queue::QueueError;
-use crate::row::Value;
-use crate::shutdown::Shutdown;
-use crate::telemetry::{Metrics, Stage};
-use crate::verdict::{Reason, Rejection, Verdict};
+use crate::output::{Class, Committed, DatabaseError, Policy};
 
 /// The rows of one statement, in bytes; more are split into several.
 const STATEMENT_BYTES_MAX: usize = 16 << 20;
+/// Single records, spread over a batch, that are tried where its head stores
+/// nothing: ten poisonous ones in front must not look like everybody's fault.
+const SAMPLES: usize = 8;
+/// The pace at which peers are received meanwhile, in seconds, before it is
+/// known how many are at hand.
+const PEERS_SECS: u64 = 60;
 
-/// A worker's way into the database, and what it does when that fails.
+/// Commits, and attributes what is refused.
 pub(super) struct Commit {
-    holder: Holder,
-    store: Box<dyn Store>,
-    hold: Hold,
-    metrics: Metrics,
-    present: Present,
-    shutdown: Shutdown,
-    company: Backoff,
+    pub(super) patience: Patience,
+    pub(super) history: History,
+    /// The share of refused records.
+    pub(super) brake: Brake,
 }
 
 /// What became of a batch.
@@ -39,422 +37,399 @@ pub(super) struct Commit {
 pub(super) struct Committal {
     /// Committed, each with its proof.
     pub(super) committed: Vec<(Item, Committed)>,
-    /// Refused by the database; the verdict says why.
+    /// At fault for the database's refusal; the verdict says why.
     pub(super) refused: Vec<Item>,
     /// Not committed, because a stop is asked for, or another policy decides,
     /// while the database is away.
     pub(super) abandoned: Vec<Item>,
-    /// Failed with a code that may be a record's or the environment's, and
-    /// nothing else was there to compare with.
-    pub(super) unclear: Vec<Item>,
+    /// Everybody's fault, as far as can be told, or over the share.
+    pub(super) left: Left,
 }
 
-/// Why a statement was not carried through.
-pub(super) enum Stop {
-    /// A stop is asked for, or another policy decides now: the messages go
-    /// back to the queue, to be judged anew.
-    Abandoned,
-    /// The statement itself is refused.
-    Refused(DatabaseError),
+/// What waits for evidence. All of it is of one policy.
+#[derive(Default)]
+pub(super) struct Left {
+    /// Refused alone.
+    suspects: Vec<Suspect>,
+    /// Refused among others, or not tried for want of hope.
+    rest: Vec<Item>,
+    /// What it meets.
+    error: Option<DatabaseError>,
+    /// Statements that had stored something when it was last looked at.
+    seen: u64,
+    /// Whose turn it is to be tried.
+    turn: usize,
+    /// Whether one record is to be tried before all others.
+    pub(super) one_first: bool,
+}
+
+struct Suspect {
+    item: Item,
+    error: DatabaseError,
+    /// Statements that had stored something before it was first refused.
+    since: u64,
+    /// The same, when it was last tried.
+    tried_at: Option<u64>,
+    /// It is at fault, and one too many.
+    braked: bool,
+}
+
+/// What a further look says of a suspect.
+enum Look {
+    Guilty,
+    Unclear,
+    Stored(Committed),
 }
 
 impl Commit {
-    pub(super) fn new(
-        worker: usize,
-        store: Box<dyn Store>,
-        hold: Hold,
-        metrics: Metrics,
-        present: Present,
-        shutdown: Shutdown,
-    ) -> Self {
-        Self {
-            holder: Holder::Worker(worker),
-            store,
-            hold,
-            metrics,
-            present,
-            shutdown,
-            company: Backoff::default(),
-        }
-    }
-
-    /// Says goodbye to the database.
-    pub(super) async fn close(self) {
-        self.store.close().await;
-    }
-
-    /// Removes old ledger entries; not being able to is worth a line.
-    pub(super) async fn prune(&mut self, days: u32) {
-        if let Err(error) = self.store.prune(days).await {
-            Event::PruneFailed(error.to_string()).log();
-        }
-    }
-
-    /// Commits a batch of one policy in which no key stands twice. A bad record costs at most
-    /// about log₂ n + 1 statements more; the others are stored, in order.
-    pub(super) async fn commit(&mut self, batch: Vec<Item>) -> Committal {
+    /// Commits a batch of one policy, and what was left of earlier ones. A bad
+    /// record costs at most about log₂ n + 2 statements more; the others are
+    /// stored.
+    pub(super) async fn commit(&mut self, mut left: Left, batch: Vec<Item>) -> Committal {
         let mut done = Committal::default();
-        let mut unclear = Vec::new();
-        let mut search = Search::over(&batch);
-        let mut rest = batch;
-        while !rest.is_empty() {
-            let next = fitting(&rest, search.next(rest.len()));
-            match self.write(&rest[..next]).await {
-                Ok(proofs) => {
-                    search.stored(next);
-                    done.committed.extend(rest.drain(..next).zip(proofs));
-                }
-                Err(Stop::Abandoned) => done.abandoned.append(&mut rest),
-                Err(Stop::Refused(error)) => {
-                    search.refused(next);
-                    if next > 1 {
-                        continue;
-                    }
-                    let item = rest.remove(0);
-                    match error.class() {
-                        Class::Record => done.refused.push(refused(item, &error)),
-                        _ => unclear.push((item, error)),
-                    }
-                }
+        let one_first = std::mem::take(&mut left.one_first) && batch.is_empty();
+        if one_first && !self.try_one(&mut left, &mut done).await {
+            done.left = left;
+            return done;
+        }
+        let mut queue = batch;
+        queue.append(&mut left.rest);
+        loop {
+            let before = done.ended();
+            let policy = left.policy().or_else(|| policy_of(&queue));
+            left.seen = policy.map_or(0, |policy| self.history.stores(&policy));
+            let (mut now, later) = each_key_once(queue);
+            self.search(&mut now, &mut left, &mut done).await;
+            now.extend(later);
+            queue = now;
+            self.judge(&mut left, queue.len(), &mut done).await;
+            if queue.is_empty() || done.ended() == before {
+                break;
             }
         }
-        self.tell_unclear(unclear, &mut done).await;
+        left.rest = queue;
+        if left.is_empty() {
+            self.patience.resume();
+            left = Left::default();
+        }
+        done.left = left;
         done
     }
 
-    /// A code that says nothing by itself is the record's fault where the rest
-    /// of the batch was stored without it, else perhaps everybody's. Each is
-    /// tried once more before it is charged: what every record met may have
-    /// been mended while the batch was being written.
-    async fn tell_unclear(&mut self, unclear: Vec<(Item, DatabaseError)>, done: &mut Committal) {
-        let Some((_, error)) = unclear.first() else {
+    /// Writes a batch as a whole, in order. Gives it back where it is refused.
+    pub(super) async fn whole(&mut self, batch: Vec<Item>) -> Result<Committal, Vec<Item>> {
+        let mut done = Committal::default();
+        match self.write(&batch, Tries::Patient).await {
+            Ok(proofs) => done.committed = batch.into_iter().zip(proofs).collect(),
+            Err(Stop::Abandoned) => done.abandoned = batch,
+            Err(Stop::Refused(_)) => return Err(batch),
+        }
+        Ok(done)
+    }
+
+    /// Writes records, and remembers what that proves.
+    async fn write(&mut self, batch: &[Item], tries: Tries) -> Result<Vec<Committed>, Stop> {
+        let proofs = self.patience.write(batch, tries).await?;
+        let fresh = batch
+            .iter()
+            .zip(&proofs)
+            .filter(|(item, proof)| item.has_rows() && !proof.duplicate);
+        let fresh = fresh.count();
+        if let Some(first) = batch.first().filter(|_| fresh > 0) {
+            self.history.stored(&first.policy);
+            self.brake.good(&first.policy, fresh);
+            self.patience.resume();
+        }
+        Ok(proofs)
+    }
+
+    /// Tries one record that is left, a different one each time. Whether
+    /// something was stored, or nothing is left to be tried so.
+    async fn try_one(&mut self, left: &mut Left, done: &mut Committal) -> bool {
+        let suspects = left.suspects.len();
+        let all = suspects + left.rest.len();
+        if all == 0 {
+            return true;
+        }
+        let place = left.turn % all;
+        left.turn = left.turn.wrapping_add(1);
+        let item = match place.checked_sub(suspects) {
+            Some(place) => &left.rest[place],
+            None => &left.suspects[place].item,
+        };
+        let policy = Arc::clone(&item.policy);
+        let before = self.history.stores(&policy);
+        match self.write(std::slice::from_ref(item), Tries::Few).await {
+            Ok(proofs) => {
+                let item = left.remove(place);
+                done.committed.extend([item].into_iter().zip(proofs));
+            }
+            Err(Stop::Abandoned) => done.abandoned.push(left.remove(place)),
+            Err(Stop::Refused(error)) => left.error = Some(error),
+        }
+        self.history.stores(&policy) > before || left.is_empty()
+    }
+
+    /// Stores what can be stored. What is refused alone is a suspect; what is
+    /// not worth a try stays.
+    async fn search(&mut self, rest: &mut Vec<Item>, left: &mut Left, done: &mut Committal) {
+        let mut search = Search::over(rest.len());
+        let mut tries = Tries::Patient;
+        while let Some(policy) = rest.first().map(|item| Arc::clone(&item.policy)) {
+            if search.is_spent() {
+                if !self.samples(rest, left, done).await {
+                    return;
+                }
+                search.found_good();
+                search.forget();
+                continue;
+            }
+            let next = fitting(rest, search.next(rest.len()));
+            let since = self.history.stores(&policy);
+            match self.write(&rest[..next], tries).await {
+                Ok(proofs) => {
+                    if self.history.stores(&policy) > since {
+                        search.found_good();
+                    }
+                    search.stored(next);
+                    done.committed.extend(rest.drain(..next).zip(proofs));
+                }
+                Err(Stop::Abandoned) => done.abandoned.append(rest),
+                Err(Stop::Refused(error)) => {
+                    search.refused(next);
+                    if error.class() != Class::Refused {
+                        // What lasts is told while it is searched for.
+                        tries = Tries::Few;
+                        self.patience.tell(&error, Duration::from_secs(PEERS_SECS));
+                    }
+                    if next == 1 {
+                        let suspect = Suspect::new(rest.remove(0), error.clone(), since);
+                        left.suspects.push(suspect);
+                    }
+                    left.error = Some(error);
+                }
+            }
+        }
+    }
+
+    /// Tries single records from all over the rest. Whether one was stored.
+    async fn samples(
+        &mut self,
+        rest: &mut Vec<Item>,
+        left: &mut Left,
+        done: &mut Committal,
+    ) -> bool {
+        let mut places: Vec<usize> = (0..SAMPLES).map(|n| n * rest.len() / SAMPLES).collect();
+        places.dedup();
+        // From the back, so that the other places stay what they are.
+        for place in places.into_iter().rev() {
+            let Some(item) = rest.get(place).filter(|item| item.has_rows()) else {
+                continue;
+            };
+            let policy = Arc::clone(&item.policy);
+            let since = self.history.stores(&policy);
+            match self.write(std::slice::from_ref(item), Tries::Few).await {
+                Ok(proofs) => {
+                    let item = rest.remove(place);
+                    done.committed.extend([item].into_iter().zip(proofs));
+                }
+                Err(Stop::Abandoned) => {
+                    done.abandoned.append(rest);
+                    return false;
+                }
+                Err(Stop::Refused(error)) => {
+                    let suspect = Suspect::new(rest.remove(place), error, since);
+                    left.suspects.push(suspect);
+                }
+            }
+            if self.history.stores(&policy) > since {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Tries suspects once more where there is something new to compare them
+    /// with, and tells whose fault it is. So many more are `untried`.
+    async fn judge(&mut self, left: &mut Left, untried: usize, done: &mut Committal) {
+        let Some(policy) = left.policy() else {
             return;
         };
-        if done.committed.is_empty() {
-            self.hold_for_unclear(error);
-            done.unclear = unclear.into_iter().map(|(item, _)| item).collect();
-            return;
-        }
-        self.company.reset();
-        self.hold.leave(self.holder);
-        for (item, _) in unclear {
-            match self.write(std::slice::from_ref(&item)).await {
-                Ok(proofs) => done.committed.extend([item].into_iter().zip(proofs)),
-                Err(Stop::Abandoned) => done.abandoned.push(item),
-                Err(Stop::Refused(error)) => done.refused.push(refused(item, &error)),
+        let seen = self.history.stores(&policy);
+        left.seen = seen;
+        let unresolved = left.suspects.len() + untried + self.history.charges(&policy);
+        let brake_is_on = self.brake.until(&policy).is_some();
+        let due = |suspect: &Suspect| match suspect.braked {
+            true => !brake_is_on,
+            false => {
+                let compared = suspect.since < seen || unresolved <= HANDFUL;
+                compared && suspect.tried_at != Some(seen)
             }
-        }
-    }
-
-    /// Every record meets this error, as far as can be told.
-    pub(super) fn hold_for_unclear(&self, error: &DatabaseError) {
-        let cause = format!("every record meets {error}");
-        let sqlstate = error.sqlstate();
-        self.hold
-            .enter(self.holder, Dependency::Database, &cause, sqlstate);
-    }
-
-    /// Waits a while, and then takes what else has come in: one more receive's
-    /// worth tells a poisonous record from a broken database.
-    pub(super) async fn company(&mut self, batcher: &Batcher) -> Option<Batch> {
-        self.hold.leave(self.holder);
-        tokio::select! {
-            () = self.company.wait() => None,
-            batch = batcher.next() => Some(batch),
-        }
-    }
-
-    /// Writes a batch of one policy as one statement, again and again until the server has
-    /// said yes or no to it. Gives the proofs in the order of the batch.
-    pub(super) async fn write(&mut self, batch: &[Item]) -> Result<Vec<Committed>, Stop> {
-        let Some(policy) = batch.first().map(|item| Arc::clone(&item.policy)) else {
-            return Ok(Vec::new());
         };
-        let mut entries: Vec<Entry<'_>> = batch.iter().enumerate().map(entry).collect();
-        entries.sort_by_key(|entry| entry.key);
-        let places: Vec<usize> = entries.iter().map(|entry| entry.place).collect();
-        let mut backoff = Backoff::default();
-        loop {
-            let began = Instant::now();
-            match self.store.write(&policy, &entries).await {
-                Ok(proofs) => {
-                    let sent_ms = batch.iter().map(|item| item.message.sent_ms);
-                    self.metrics.committed(sent_ms, began.elapsed());
-                    self.hold.leave(self.holder);
-                    let mut placed: Vec<_> = places.into_iter().zip(proofs).collect();
-                    placed.sort_by_key(|(place, _)| *place);
-                    return Ok(placed.into_iter().map(|(_, proof)| proof).collect());
+        let suspects = std::mem::take(&mut left.suspects);
+        let (due, wait): (Vec<_>, Vec<_>) = suspects.into_iter().partition(due);
+        left.suspects = wait;
+        for mut suspect in self.once_more(due, done).await {
+            suspect.tried_at = Some(seen);
+            let fault = fault(&Evidence {
+                error: &suspect.error,
+                stored_meanwhile: suspect.since < seen,
+                stored_lately: self.history.lately(&policy),
+                unresolved,
+            });
+            let look = match fault {
+                Fault::Record => Look::Guilty,
+                Fault::Everybody => Look::Unclear,
+                Fault::RecordIfOthersPass => self.look(&mut suspect, &policy).await,
+            };
+            let by_history = suspect.since >= seen;
+            match look {
+                Look::Stored(proof) => done.committed.push((suspect.item, proof)),
+                Look::Guilty if !by_history || self.history.charge(&policy, seen, HANDFUL) => {
+                    suspect.braked = !self.brake.takes_bad(&policy);
+                    match suspect.braked {
+                        true => left.suspects.push(suspect),
+                        false => done.refused.push(suspect.item.refused(&suspect.error)),
+                    }
                 }
-                Err(error) => self.outlast(error, &policy, &mut backoff).await?,
+                Look::Guilty | Look::Unclear => {
+                    left.error = Some(suspect.error.clone());
+                    left.suspects.push(suspect);
+                }
             }
         }
     }
 
-    /// Asks the ledger which messages of a batch are settled for good, just as
-    /// insistently.
-    pub(super) async fn settled(&mut self, batch: &[Item]) -> Result<Vec<Option<Committed>>, Stop> {
-        let Some(policy) = batch.first().map(|item| Arc::clone(&item.policy)) else {
-            return Ok(Vec::new());
-        };
-        let keys: Vec<Key> = batch.iter().map(|item| item.key).collect();
-        let mut backoff = Backoff::default();
-        loop {
-            match self.store.settled(&keys).await {
-                Ok(proofs) => {
-                    self.hold.leave(self.holder);
-                    return Ok(proofs);
+    /// Tries each alone once more, and what a moment refuses for as long as one
+    /// may last. Gives those that are still refused.
+    async fn once_more(&mut self, suspects: Vec<Suspect>, done: &mut Committal) -> Vec<Suspect> {
+        let (began, mut backoff) = (Instant::now(), Backoff::default());
+        let (mut refused, mut open, mut rounds) = (Vec::new(), suspects, 0);
+        while let Some(policy) = open.first().map(|suspect| Arc::clone(&suspect.item.policy)) {
+            rounds += 1;
+            let mut again = Vec::new();
+            for mut suspect in open {
+                let item = std::slice::from_ref(&suspect.item);
+                match self.write(item, Tries::Few).await {
+                    Ok(proofs) => {
+                        done.committed
+                            .extend([suspect.item].into_iter().zip(proofs));
+                    }
+                    Err(Stop::Abandoned) => done.abandoned.push(suspect.item),
+                    Err(Stop::Refused(error)) => {
+                        let passes = error.class() == Class::Moment;
+                        suspect.error = error;
+                        match passes {
+                            true => again.push(suspect),
+                            false => refused.push(suspect),
+                        }
+                    }
                 }
-                Err(error) => self.outlast(error, &policy, &mut backoff).await?,
+            }
+            let long = began.elapsed() >= Duration::from_secs(TRANSIENT_SECS);
+            if long && rounds >= TRANSIENT_TRIES {
+                refused.append(&mut again);
+            }
+            open = again;
+            if !open.is_empty() {
+                self.patience.wait(&policy, &mut backoff).await;
             }
         }
+        refused
     }
 
-    /// Asks the ledger which claims to an origin it bears out, just as
-    /// insistently.
-    pub(super) async fn vouched(&mut self, claims: &[(Key, &str)]) -> Result<Vec<bool>, Stop> {
-        let policy = self.present.decider().policy;
-        let mut backoff = Backoff::default();
-        loop {
-            match self.store.vouched(claims).await {
-                Ok(vouched) => {
-                    self.hold.leave(self.holder);
-                    return Ok(vouched);
-                }
-                Err(error) => self.outlast(error, &policy, &mut backoff).await?,
-            }
+    /// Whether the statement passes without the suspect.
+    async fn look(&mut self, suspect: &mut Suspect, policy: &Arc<Policy>) -> Look {
+        if let Err(error) = self.patience.probe(policy).await {
+            suspect.error = error;
+            return Look::Unclear;
         }
-    }
-
-    /// Reads the secrets beside the ledger anew, just as insistently.
-    pub(super) async fn secrets(&mut self) -> Result<Option<SecretRing>, Stop> {
-        let policy = self.present.decider().policy;
-        let mut backoff = Backoff::default();
-        loop {
-            match self.store.secrets().await {
-                Ok(secrets) => {
-                    self.hold.leave(self.holder);
-                    return Ok(secrets);
-                }
-                Err(error) => self.outlast(error, &policy, &mut backoff).await?,
-            }
+        if suspect.error.class() != Class::Unknown {
+            return Look::Guilty;
         }
-    }
-
-    /// Waits for a moment or an environment to pass. While the database is
-    /// away this is held, and receiving pauses.
-    async fn outlast(
-        &mut self,
-        error: DatabaseError,
-        policy: &Arc<Policy>,
-        backoff: &mut Backoff,
-    ) -> Result<(), Stop> {
-        match error.class() {
-            Class::Record | Class::Unclear => return Err(Stop::Refused(error)),
-            Class::Retry => {}
-            Class::Held => self.held(Dependency::Database, &error, error.sqlstate(), policy)?,
-        }
-        self.metrics.retried(Stage::Commit);
-        self.wait(policy, backoff).await;
-        Ok(())
-    }
-
-    /// Holds, unless there is no point in it: at a stop, and where another
-    /// policy decides now, with which the same messages may fare better.
-    fn held(
-        &self,
-        dependency: Dependency,
-        cause: &dyn fmt::Display,
-        sqlstate: Option<&str>,
-        policy: &Arc<Policy>,
-    ) -> Result<(), Stop> {
-        let outdated = !self.present.is_of(policy);
-        if outdated {
-            self.hold.leave(self.holder);
-        }
-        if outdated || self.shutdown.is_requested() {
-            return Err(Stop::Abandoned);
-        }
-        self.hold.enter(self.holder, dependency, cause, sqlstate);
-        Ok(())
-    }
-
-    /// Waits for the dead-letter queue to come back; a stop ends the waiting,
-    /// and so does another policy.
-    pub(super) async fn outlast_queue(
-        &mut self,
-        error: &QueueError,
-        policy: &Arc<Policy>,
-        backoff: &mut Backoff,
-    ) -> Result<(), Stop> {
-        self.held(Dependency::DeadLetterQueue, error, None, policy)?;
-        self.metrics.retried(Stage::DeadLetter);
-        self.wait(policy, backoff).await;
-        Ok(())
-    }
-
-    /// The dead-letter queue has answered.
-    pub(super) fn queue_is_back(&self) {
-        self.hold.leave(self.holder);
-    }
-
-    async fn wait(&mut self, policy: &Arc<Policy>, backoff: &mut Backoff) {
-        if self.shutdown.is_requested() || !self.present.is_of(policy) {
-            return backoff.wait().await;
-        }
-        tokio::select! {
-            () = self.shutdown.requested() => {}
-            () = self.present.no_longer_of(policy) => {}
-            () = backoff.wait() => {}
+        // The server is there: does it still not answer this one?
+        let item = std::slice::from_ref(&suspect.item);
+        match self
+            .write(item, Tries::Few)
+            .await
+            .map(|mut proofs| proofs.pop())
+        {
+            Ok(Some(proof)) => Look::Stored(proof),
+            Err(Stop::Refused(_)) => Look::Guilty,
+            Ok(None) | Err(Stop::Abandoned) => Look::Unclear,
         }
     }
 }
 
-/// How many records the next statement takes, while some of them are refused.
-///
-/// Of a refused statement's records the first half is tried next: where it is
-/// stored, the bad one is in the other half, which need not be tried as a whole.
-/// Past the first bad record the statements are half as long, and twice as long
-/// again whenever one is stored: many bad records cost about one statement each.
-struct Search {
-    /// So many records at the front hold a bad one.
-    suspects: usize,
-    /// Records to try at once where nothing is known of them.
-    unknown_max: usize,
+impl Committal {
+    /// How many have left for good.
+    fn ended(&self) -> usize {
+        self.committed.len() + self.refused.len() + self.abandoned.len()
+    }
 }
 
-impl Search {
-    fn over(batch: &[Item]) -> Self {
+impl Left {
+    pub(super) fn is_empty(&self) -> bool {
+        self.suspects.is_empty() && self.rest.is_empty()
+    }
+
+    /// Whose verdicts they are.
+    pub(super) fn policy(&self) -> Option<Arc<Policy>> {
+        let mut items = self.items();
+        items.next().map(|item| Arc::clone(&item.policy))
+    }
+
+    pub(super) fn items(&self) -> impl Iterator<Item = &Item> {
+        let suspects = self.suspects.iter().map(|suspect| &suspect.item);
+        suspects.chain(&self.rest)
+    }
+
+    pub(super) fn into_items(self) -> Vec<Item> {
+        let suspects = self.suspects.into_iter().map(|suspect| suspect.item);
+        suspects.chain(self.rest).collect()
+    }
+
+    /// What they meet.
+    pub(super) fn error(&self) -> Option<&DatabaseError> {
+        self.error.as_ref()
+    }
+
+    /// What had been stored when they were last looked at.
+    pub(super) fn seen(&self) -> u64 {
+        self.seen
+    }
+
+    fn remove(&mut self, place: usize) -> Item {
+        match place.checked_sub(self.suspects.len()) {
+            Some(place) => self.rest.remove(place),
+            None => self.suspects.remove(place).item,
+        }
+    }
+}
+
+impl Suspect {
+    fn new(item: Item, error: DatabaseError, since: u64) -> Self {
         Self {
-            suspects: 0,
-            unknown_max: batch.len(),
+            item,
+            error,
+            since,
+            tried_at: None,
+            braked: false,
         }
     }
+}
 
-    /// Of so many records that are left, how many to try; at least one.
-    fn next(&self, left: usize) -> usize {
-        match self.suspects {
-            0 => self.unknown_max.min(left),
-            1 => 1,
-            suspects => suspects / 2,
-        }
-    }
-
-    fn stored(&mut self, records: usize) {
-        if self.suspects == 0 {
-            // Statements that are short for their bytes may be many.
-            self.unknown_max = self.unknown_max.saturating_mul(2);
-        }
-        self.suspects = self.suspects.saturating_sub(records);
-    }
-
-    fn refused(&mut self, records: usize) {
-        if self.suspects == 0 {
-            self.unknown_max = (records / 2).max(1);
-        }
-        // A single one is found out: nothing is known of those behind it.
-        self.suspects = if records > 1 { records } else { 0 };
-    }
+fn policy_of(items: &[Item]) -> Option<Arc<Policy>> {
+    items.first().map(|item| Arc::clone(&item.policy))
 }
 
 /// As many of the first `next` records as fit into a statement; at least one.
 fn fitting(records: &[Item], next: usize) -> usize {
     let mut room = STATEMENT_BYTES_MAX;
     let fits = |item: &&Item| {
-        let left = room.checked_sub(bytes(item));
+        let left = room.checked_sub(item.bytes());
         room = left.unwrap_or(0);
         left.is_some()
     };
     records[..next].iter().take_while(fits).count().max(1)
-}
-
-fn bytes(item: &Item) -> usize {
-    match &item.verdict {
-        Verdict::Rows(rows) => rows.iter().flatten().map(Value::bytes).sum(),
-        _ => 0,
-    }
-}
-
-/// What the ledger and the table are to take of a message.
-fn entry((place, item): (usize, &Item)) -> Entry<'_> {
-    Entry {
-        key: item.key,
-        message_id: &item.message.origin_id,
-        place,
-        decision: match &item.verdict {
-            Verdict::Rows(rows) => Decision::Store(rows),
-            Verdict::Skip => Decision::Skip,
-            Verdict::Reject(rejection) => Decision::Reject(rejection),
-        },
-    }
-}
-
-/// The message, with the database's refusal as its verdict.
-pub(super) fn refused(mut item: Item, error: &DatabaseError) -> Item {
-    item.verdict = Verdict::Reject(Rejection {
-        reason: Reason::Database(error.sqlstate().unwrap_or("none").to_owned()),
-        field: error.named().map(str::to_owned),
-    });
-    item
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// How many statements it takes until each record is stored, or refused
-    /// alone.
-    fn statements(records: usize, bad: &BTreeSet<usize>) -> usize {
-        let mut search = Search {
-            suspects: 0,
-            unknown_max: records,
-        };
-        let (mut at, mut statements) = (0, 0);
-        while at < records {
-            let next = search.next(records - at);
-            assert!((1..=records - at).contains(&next));
-            statements += 1;
-            if bad.range(at..at + next).next().is_none() {
-                search.stored(next);
-                at += next;
-            } else {
-                search.refused(next);
-                at += usize::from(next == 1);
-            }
-        }
-        statements
-    }
-
-    fn log2(records: usize) -> usize {
-        records.next_power_of_two().ilog2() as usize
-    }
-
-    #[test]
-    fn a_good_batch_is_one_statement() {
-        assert_eq!(statements(500, &BTreeSet::new()), 1);
-    }
-
-    #[test]
-    fn a_batch_of_bad_records_costs_about_one_statement_each() {
-        let few = log2(500).pow(2);
-        assert!(statements(500, &(0..500).collect()) <= 500 + few);
-    }
-
-    proptest! {
-        /// Beside the statements that find all that is between them good: at
-        /// most five were counted, over every one or two of 256 records.
-        #[test]
-        fn a_bad_record_costs_log2_and_one_statements(
-            records in 1..600_usize,
-            bad in prop::collection::btree_set(0..600_usize, 0..20),
-        ) {
-            let bad: BTreeSet<usize> = bad.range(..records).copied().collect();
-            let allowed = 8 + bad.len() * (log2(records) + 1);
-            let statements = statements(records, &bad);
-            prop_assert!(statements <= allowed, "{statements} of {allowed}");
-        }
-    }
 }

@@ -1,192 +1,148 @@
 //! Finishing a batch of a FIFO queue: order is kept within each group.
 //!
-//! A message that fails stops the later ones of its group and no others. They
-//! go back to the queue, which gives them out again once the failing one is
-//! gone or given up.
+//! The heads of the groups are committed together and compared with each other.
+//! A message that waits for evidence holds the later ones of its group, here and
+//! leased, and no others. One that is rejected and stays in the queue stops its
+//! group: the later ones go back to the queue, which gives them out again once it
+//! is gone or given up.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::batcher::Batcher;
-use super::commit::{Commit, Stop, refused};
+use super::commit::{Commit, Committal, Left};
+use super::item::Item;
+use super::reject::groups;
 use super::settle::Settler;
-use super::worker::Item;
-use crate::output::{Class, DatabaseError};
 use crate::queue::Lease;
-use crate::verdict::Verdict;
 
-/// Finishes a batch in the order of receiving.
-pub(super) async fn finish(
-    batch: Vec<Item>,
-    batcher: &Batcher,
-    commit: &mut Commit,
-    settler: &Settler,
-) {
-    let batch = match whole(batch, batcher, commit, settler).await {
-        Whole::Done => return,
-        Whole::Apart(batch) => batch,
-    };
-    let mut stored_any = false;
-    for group in groups(batch) {
-        stored_any |= finish_group(group, stored_any, batcher, commit, settler).await;
+/// What stands behind the heads of groups, each group in order.
+#[derive(Default)]
+pub(super) struct Behind(HashMap<String, VecDeque<Item>>);
+
+impl Behind {
+    /// Finishes a batch in the order of receiving, with what was left of
+    /// earlier ones; gives what is left.
+    pub(super) async fn finish(
+        &mut self,
+        left: Left,
+        batch: Vec<Item>,
+        batcher: &Batcher,
+        commit: &mut Commit,
+        settler: &Settler,
+    ) -> Left {
+        let batch = match whole(batch, commit).await {
+            Ok(done) => {
+                self.settle(done, batcher, commit, settler).await;
+                Vec::new()
+            }
+            Err(batch) => batch,
+        };
+        for item in batch {
+            let group = item.group().unwrap_or_default().to_owned();
+            self.0.entry(group).or_default().push_back(item);
+        }
+        let mut left = left;
+        loop {
+            let heads = self.heads(&left);
+            let more = !heads.is_empty();
+            let (rejected, accepted): (Vec<Item>, Vec<Item>) =
+                heads.into_iter().partition(Item::is_rejected);
+            let stuck = settler.reject(rejected, &mut commit.patience).await;
+            self.hand_back(&stuck, Vec::new(), batcher, settler).await;
+            let mut done = commit.commit(left, accepted).await;
+            left = std::mem::take(&mut done.left);
+            let moved = self.settle(done, batcher, commit, settler).await;
+            if !(more || moved) {
+                return left;
+            }
+        }
     }
-}
 
-enum Whole {
-    /// The batch is finished.
-    Done,
-    /// Something in it fails: it is to be finished message by message.
-    Apart(Vec<Item>),
+    /// Settles what is decided. Whether something was.
+    async fn settle(
+        &mut self,
+        done: Committal,
+        batcher: &Batcher,
+        commit: &mut Commit,
+        settler: &Settler,
+    ) -> bool {
+        let moved = !(done.committed.is_empty() && done.refused.is_empty());
+        for (item, proof) in done.committed {
+            settler.committed(item, proof);
+        }
+        let stuck = settler.reject(done.refused, &mut commit.patience).await;
+        self.hand_back(&stuck, Vec::new(), batcher, settler).await;
+        let stuck = groups(&done.abandoned);
+        self.hand_back(&stuck, done.abandoned, batcher, settler)
+            .await;
+        moved
+    }
+
+    /// The first of each group that does not wait.
+    fn heads(&mut self, left: &Left) -> Vec<Item> {
+        let waiting: HashSet<&str> = left.items().filter_map(Item::group).collect();
+        let free = self
+            .0
+            .iter_mut()
+            .filter(|(group, _)| !waiting.contains(group.as_str()));
+        let heads = free.filter_map(|(_, behind)| behind.pop_front()).collect();
+        self.0.retain(|_, behind| !behind.is_empty());
+        heads
+    }
+
+    /// Messages go back to the queue, and with them what stands or waits behind
+    /// them in their groups: it must not overtake them.
+    async fn hand_back(
+        &mut self,
+        groups: &[String],
+        batch: Vec<Item>,
+        batcher: &Batcher,
+        settler: &Settler,
+    ) {
+        let behind = groups.iter().filter_map(|group| self.0.remove(group));
+        let items = batch.into_iter().chain(behind.flatten());
+        let leases = items.map(|item| item.lease).collect();
+        hand_back(groups, leases, batcher, settler).await;
+    }
+
+    /// All of them, each group in order, its head first.
+    pub(super) fn in_order(self, left: Left) -> Vec<Item> {
+        let mut items = left.into_items();
+        items.extend(self.0.into_values().flatten());
+        items
+    }
 }
 
 /// What nearly every batch is: all good, one statement.
-async fn whole(
-    batch: Vec<Item>,
-    batcher: &Batcher,
-    commit: &mut Commit,
-    settler: &Settler,
-) -> Whole {
+async fn whole(batch: Vec<Item>, commit: &mut Commit) -> Result<Committal, Vec<Item>> {
     let mut keys = HashSet::new();
-    let good = |item: &Item| !matches!(item.verdict, Verdict::Reject(_));
-    if !batch.iter().all(|item| good(item) && keys.insert(item.key)) {
-        return Whole::Apart(batch);
+    let good = |item: &Item| !item.is_rejected() && keys.insert(item.key);
+    match batch.iter().all(good) {
+        true => commit.whole(batch).await,
+        false => Err(batch),
     }
-    match commit.write(&batch).await {
-        Ok(proofs) => {
-            for (item, proof) in batch.into_iter().zip(proofs) {
-                settler.committed(item, proof);
-            }
-        }
-        Err(Stop::Abandoned) => hand_back_all(batch, batcher, settler).await,
-        Err(Stop::Refused(_)) => return Whole::Apart(batch),
-    }
-    Whole::Done
-}
-
-/// The groups of a batch, each in order.
-fn groups(batch: Vec<Item>) -> Vec<Vec<Item>> {
-    let mut groups: Vec<Vec<Item>> = Vec::new();
-    for item in batch {
-        let its = name(&item);
-        let known = groups
-            .iter_mut()
-            .find(|group| group.first().map(name) == Some(its.clone()));
-        match known {
-            Some(group) => group.push(item),
-            None => groups.push(vec![item]),
-        }
-    }
-    groups
-}
-
-fn name(item: &Item) -> Option<String> {
-    let fifo = item.message.fifo.as_ref()?;
-    Some(fifo.group.clone())
-}
-
-/// Finishes a group message by message; whether something of it was stored.
-async fn finish_group(
-    group: Vec<Item>,
-    stored_before: bool,
-    batcher: &Batcher,
-    commit: &mut Commit,
-    settler: &Settler,
-) -> bool {
-    let mut stored = false;
-    let name = group.first().and_then(name).unwrap_or_default();
-    let mut rest = group.into_iter();
-    while let Some(item) = rest.next() {
-        let ended = match finish_one(item, stored_before || stored, commit, settler).await {
-            One::Stored => {
-                stored = true;
-                true
-            }
-            One::Ended => true,
-            One::Stuck => false,
-        };
-        if !ended {
-            hand_back(&[name], rest.collect(), batcher, settler).await;
-            break;
-        }
-    }
-    stored
 }
 
 /// Messages go back to the queue, and with them what waits here of any of their
 /// groups. Those of a queue that is not FIFO have none.
 pub(super) async fn hand_back_all(batch: Vec<Item>, batcher: &Batcher, settler: &Settler) {
-    let groups: HashSet<String> = batch.iter().filter_map(name).collect();
+    let groups: HashSet<String> = groups(&batch).into_iter().collect();
     let groups: Vec<String> = groups.into_iter().collect();
-    hand_back(&groups, batch, batcher, settler).await;
+    let leases = batch.into_iter().map(|item| item.lease).collect();
+    hand_back(&groups, leases, batcher, settler).await;
 }
 
-/// Messages go back to the queue, and with them what waits here of their
-/// groups: it must not overtake them.
-async fn hand_back(groups: &[String], batch: Vec<Item>, batcher: &Batcher, settler: &Settler) {
-    let mut leases: Vec<Lease> = batch.into_iter().map(|item| item.lease).collect();
+async fn hand_back(
+    groups: &[String],
+    mut leases: Vec<Lease>,
+    batcher: &Batcher,
+    settler: &Settler,
+) {
     for group in groups {
         let waiting = batcher.withdraw(group).into_iter();
         leases.extend(waiting.map(|delivery| delivery.lease));
     }
-    settler.release(leases).await;
-}
-
-enum One {
-    /// Committed and deleted.
-    Stored,
-    /// Rejected and gone from the queue.
-    Ended,
-    /// Still in the queue: the later ones of its group have to wait.
-    Stuck,
-}
-
-async fn finish_one(
-    item: Item,
-    others_stored: bool,
-    commit: &mut Commit,
-    settler: &Settler,
-) -> One {
-    if matches!(item.verdict, Verdict::Reject(_)) {
-        return reject(item, commit, settler).await;
-    }
-    let mut tried_before = false;
-    let error = loop {
-        match commit.write(std::slice::from_ref(&item)).await {
-            Ok(mut proofs) => {
-                let Some(proof) = proofs.pop() else {
-                    return One::Stuck;
-                };
-                settler.committed(item, proof);
-                return One::Stored;
-            }
-            Err(Stop::Abandoned) => {
-                settler.hand_back(vec![item]).await;
-                return One::Stuck;
-            }
-            // What every record met may have been mended meanwhile.
-            Err(Stop::Refused(error)) if error.class() != Class::Record && !tried_before => {
-                tried_before = true;
-            }
-            Err(Stop::Refused(error)) => break error,
-        }
-    };
-    if is_the_records(&error, others_stored) {
-        return reject(refused(item, &error), commit, settler).await;
-    }
-    commit.hold_for_unclear(&error);
-    settler.postpone(item).await;
-    commit.queue_is_back();
-    One::Stuck
-}
-
-/// A code that says nothing by itself is the record's fault where others were
-/// stored without it.
-fn is_the_records(error: &DatabaseError, others_stored: bool) -> bool {
-    error.class() == Class::Record || others_stored
-}
-
-async fn reject(item: Item, commit: &mut Commit, settler: &Settler) -> One {
-    match settler.refused(vec![item], commit).await {
-        0 => One::Ended,
-        _ => One::Stuck,
+    if !leases.is_empty() {
+        settler.release(leases).await;
     }
 }

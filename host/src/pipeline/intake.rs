@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::batcher::Arrivals;
-use super::hold::Hold;
+use super::hold::{Hold, Released};
 use super::receive_concurrency::{ReceiveConcurrency, ReceivePermit};
 use crate::event::Event;
 use crate::queue::{Budget, Leases, Pass, Queue, Reservation};
@@ -32,6 +32,7 @@ struct Leave {
     permit: ReceivePermit,
     room: Reservation,
     pass: Pass,
+    released: Released,
 }
 
 impl Intake {
@@ -61,7 +62,13 @@ impl Intake {
 
     /// Receives once. Whether the queue answered.
     async fn receive(&self, leave: Leave, attempt: &str, poller: &Poller) -> bool {
-        let Leave { permit, room, pass } = leave;
+        let Leave {
+            permit,
+            room,
+            pass,
+            // Kept until the queue has answered.
+            released: _released,
+        } = leave;
         // A probe must not wait for a message to say that the queue is back.
         let wait = match pass.is_probe() {
             true => Duration::ZERO,
@@ -98,13 +105,18 @@ impl Intake {
         let permit = self.concurrency.open().await;
         self.arrivals.wanted().await;
         poller.pausing(Pause::Held);
-        self.hold.released().await;
+        let released = self.hold.released().await;
         poller.pausing(Pause::NoRoom);
         let room = self.budget.reserve().await;
         poller.pausing(Pause::BackingOff);
         let pass = self.queue.breakers.receive.pass().await;
         poller.resumed();
-        Leave { permit, room, pass }
+        Leave {
+            permit,
+            room,
+            pass,
+            released,
+        }
     }
 }
 

@@ -6,20 +6,28 @@
 
 #[cfg(feature = "bench")]
 mod alone;
+mod attribution;
 mod batcher;
+mod brake;
 mod check;
 mod commit;
 mod decider;
 mod drain;
+mod history;
 mod hold;
 mod in_order;
 mod intake;
+mod item;
 mod origins;
-mod quarantine;
+mod patience;
 mod receive_concurrency;
+mod reject;
+mod rejections;
 mod replace;
+mod search;
 mod settle;
 mod shadow;
+mod share;
 #[cfg(test)]
 mod simulation;
 mod start;
@@ -34,9 +42,12 @@ use tokio::task::JoinSet;
 
 #[cfg(feature = "bench")]
 pub use alone::alone;
+pub use brake::{
+    BrakeLimits, FAULTS_PERCENT_DEFAULT, FAULTS_WINDOW_MESSAGES_DEFAULT, REFUSED_PERCENT_DEFAULT,
+    REJECTED_PERCENT_DEFAULT,
+};
 pub use check::{Check, Report};
 pub use drain::DRAIN_SECS_DEFAULT;
-pub use quarantine::{FAULTS_PERCENT_DEFAULT, FAULTS_WINDOW_MESSAGES_DEFAULT, FaultLimits};
 pub use replace::{Replacer, Wish};
 pub use start::Plan;
 
@@ -50,17 +61,20 @@ use crate::shutdown::{Shutdown, StopSwitch, shutdown};
 use crate::summary::Summary;
 use crate::telemetry::Telemetry;
 use batcher::Batcher;
+use brake::Brakes;
 use commit::Commit;
 use decider::Present;
 use drain::Tasks;
+use history::History;
 use hold::{Dependency, Hold, Holder};
 use intake::Intake;
-use quarantine::Quarantine;
+use patience::Patience;
 use receive_concurrency::ReceiveConcurrency;
+use rejections::Rejections;
 use settle::{Kept, Settler};
 use shadow::{Candidate, Shadow};
 use until_empty::Watch;
-use worker::{Pruned, Rules, Worker};
+use worker::{Pruned, Rules, Waiting, Worker};
 
 /// How much is done at once.
 #[derive(Clone, Copy, Debug)]
@@ -110,8 +124,8 @@ pub struct Parts {
     pub secrets: Secrets,
     /// Where a producer's own event id stands.
     pub event_id: Option<String>,
-    /// How often the component may fault.
-    pub fault_limits: FaultLimits,
+    /// Which shares of the messages may go wrong.
+    pub brakes: BrakeLimits,
     /// How much is done at once.
     pub shape: Shape,
     /// From the wish to stop to the hand-back of what is not finished.
@@ -139,7 +153,7 @@ pub async fn run(
         table,
         secrets,
         event_id,
-        fault_limits,
+        brakes,
         shape,
         drain_max,
     } = parts;
@@ -188,32 +202,40 @@ pub async fn run(
     });
     let shadow = shadow.map(|candidate| Shadow::begin(candidate, telemetry.metrics.clone()));
     let (shadow, follower) = shadow.unzip();
-    let quarantine = Quarantine::new(fault_limits, present.clone(), hold.clone());
+    let brakes = Brakes::new(brakes, &present, &hold);
+    let (history, rejections) = (History::new(), Rejections::default());
     let mut workers = JoinSet::new();
     for (number, store) in stores.into_iter().enumerate() {
         let worker = Worker {
             batcher: batcher.clone(),
             present: present.clone(),
             shadow: shadow.clone(),
-            quarantine: quarantine.clone(),
-            commit: Commit::new(
-                number,
-                store,
-                hold.clone(),
-                telemetry.metrics.clone(),
-                present.clone(),
-                stopping.clone(),
-            ),
+            brakes: brakes.clone(),
+            commit: Commit {
+                patience: Patience {
+                    holder: Holder::Worker(number),
+                    store,
+                    hold: hold.clone(),
+                    metrics: telemetry.metrics.clone(),
+                    present: present.clone(),
+                    shutdown: stopping.clone(),
+                },
+                history: history.clone(),
+                brake: brakes.refused.clone(),
+            },
             settler: Settler {
                 queue: queue.clone(),
                 dead_letter_queue: dead_letter_queue.clone(),
                 deletions: deletions.clone(),
                 kept: kept.clone(),
                 telemetry: telemetry.clone(),
+                rejections: rejections.clone(),
                 stop: stopping.clone(),
             },
             rules: Arc::clone(&rules),
             metrics: telemetry.metrics.clone(),
+            budget: budget.clone(),
+            waiting: Waiting::default(),
             pruned: match number {
                 0 => Pruned::NotYet,
                 _ => Pruned::ByAnother,

@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use super::commit::Stop;
+use super::patience::Stop;
 use super::worker::Worker;
 use crate::message::Message;
 use crate::origin::{Claim, Open};
@@ -74,7 +74,7 @@ impl Worker {
     /// Reads the secrets that have come to the ledger since the start.
     async fn read_secrets(&mut self) -> Result<(), ()> {
         loop {
-            match self.commit.secrets().await {
+            match self.commit.patience.secrets().await {
                 Ok(Some(ring)) => {
                     self.rules.secrets.replace(ring);
                     return Ok(());
@@ -93,7 +93,7 @@ impl Worker {
             return Ok(Vec::new());
         }
         loop {
-            match self.commit.vouched(claims).await {
+            match self.commit.patience.vouched(claims).await {
                 Ok(vouched) => return Ok(vouched),
                 Err(Stop::Refused(_)) => return Ok(vec![false; claims.len()]),
                 Err(Stop::Abandoned) if self.settler.stop.is_requested() => return Err(()),

@@ -6,27 +6,21 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::commit::{Commit, Stop};
-use super::worker::Item;
-use crate::backoff::Backoff;
+use super::item::Item;
+use super::reject::groups;
+use super::rejections::Rejections;
 use crate::event::Event;
-use crate::message::Message;
-use crate::output::{Committed, Policy};
-use crate::queue::{
-    DeadLetterQueue, Deletions, Lease, Queue, QueueError, RECEIVE_MESSAGES_MAX, Released, Sent,
-};
-use crate::sandbox::Digest;
+use crate::output::Committed;
+use crate::queue::{DeadLetterQueue, Deletions, Lease, Queue, Released};
 use crate::shutdown::Shutdown;
 use crate::telemetry::Telemetry;
-use crate::verdict::{Rejection, Verdict};
+use crate::verdict::Verdict;
 
 /// The first hiding of a rejected message that no dead-letter queue takes; it
 /// doubles with each delivery.
 const KEPT_SECS_FIRST: u64 = 60;
 /// The longest such hiding: a mended component is noticed within the hour.
 const KEPT_SECS_MAX: u64 = 3_600;
-/// Messages of one copying: as many as one call takes.
-const COPIES_AT_A_TIME: usize = RECEIVE_MESSAGES_MAX;
 
 /// What settling needs.
 pub(super) struct Settler {
@@ -35,6 +29,8 @@ pub(super) struct Settler {
     pub(super) deletions: Deletions<Committed>,
     pub(super) kept: Kept,
     pub(super) telemetry: Telemetry,
+    /// The log lines of rejections.
+    pub(super) rejections: Rejections,
     /// Whether a stop is asked for.
     pub(super) stop: Shutdown,
 }
@@ -90,138 +86,14 @@ impl Settler {
         log_failed(&released);
     }
 
-    /// Messages of one policy are rejected: copied to the dead-letter queue, entered into the
-    /// ledger, deleted; or kept hidden in the queue where there is none.
-    ///
-    /// Gives how many of them are still in the source queue.
-    pub(super) async fn refused(&self, items: Vec<Item>, commit: &mut Commit) -> usize {
-        if items.is_empty() {
-            return 0;
-        }
-        let in_all = items.len();
-        let Some(items) = self.without_duplicates(items, commit).await else {
-            return in_all;
-        };
-        let new = items.len();
-        let (accepted, unfit) = self.dead_letter(items, commit).await;
-        let mut left = new;
-        for (item, proof) in self.entered(accepted, commit).await {
-            self.log(&item, true);
-            self.committed(item, proof);
-            left -= 1;
-        }
-        let entered = self.entered(unfit, commit).await.into_iter();
-        self.keep(entered.map(|(item, _)| item).collect()).await;
-        left
-    }
-
-    /// A message stays in the queue, unjudged and hidden for a while, because
-    /// nothing can be done about it now.
-    pub(super) async fn postpone(&self, item: Item) {
-        let hidden = Duration::from_secs(KEPT_SECS_FIRST);
-        self.hide(vec![(item, hidden)]).await;
-    }
-
-    /// Deletes what has been settled before: another component may have
-    /// accepted it, and a copy in the dead-letter queue would be one too many.
-    async fn without_duplicates(&self, items: Vec<Item>, commit: &mut Commit) -> Option<Vec<Item>> {
-        let Ok(settled) = commit.settled(&items).await else {
-            self.hand_back(items).await;
-            return None;
-        };
-        let mut new = Vec::new();
-        for (item, proof) in items.into_iter().zip(settled) {
-            match proof {
-                Some(proof) => self.committed(item, proof),
-                None => new.push(item),
-            }
-        }
-        Some(new)
-    }
-
-    /// Gives what the dead-letter queue has taken, and what it cannot take. The
-    /// rest goes back where a stop is asked for while the queue takes nothing:
-    /// what a lost answer has copied of it will be there twice, but never lost.
-    async fn dead_letter(&self, items: Vec<Item>, commit: &mut Commit) -> (Vec<Item>, Vec<Item>) {
-        let Some(dead_letter_queue) = &self.dead_letter_queue else {
-            return (Vec::new(), items);
-        };
-        let (mut accepted, mut unfit) = (Vec::new(), Vec::new());
-        let Some(policy) = items.first().map(|item| Arc::clone(&item.policy)) else {
-            return (accepted, unfit);
-        };
-        let mut backoff = Backoff::default();
-        let mut open = items;
-        while !open.is_empty() {
-            // One call's worth at a time: what is ours now is copied now.
-            let later = open.split_off(open.len().min(COPIES_AT_A_TIME));
-            let now = self.still_ours(open);
-            let tried = now.len();
-            let (sent, error) = match copy(dead_letter_queue, &now, &policy).await {
-                Ok(sent) => (sent, QueueError::refused("a message")),
-                Err(error) => (vec![Sent::Failed; tried], error),
-            };
-            open = Vec::new();
-            for (item, sent) in now.into_iter().zip(sent) {
-                match sent {
-                    Sent::Accepted => accepted.push(item),
-                    Sent::Failed => open.push(item),
-                    Sent::Unfit => {
-                        let message_id = &item.message.origin_id;
-                        Event::DeadLetterUnfit { message_id }.log();
-                        unfit.push(item);
-                    }
-                }
-            }
-            let takes_nothing = tried > 0 && open.len() == tried;
-            open.extend(later);
-            if !takes_nothing {
-                commit.queue_is_back();
-                backoff.reset();
-            } else if commit
-                .outlast_queue(&error, &policy, &mut backoff)
-                .await
-                .is_err()
-            {
-                self.hand_back(open).await;
-                break;
-            }
-        }
-        (accepted, unfit)
-    }
-
-    /// Lets go of messages whose leases are over, because this host was
-    /// suspended or could not extend them: they come back, if nobody has taken
-    /// them yet, and each copy that is made nevertheless is one too many.
-    fn still_ours(&self, mut items: Vec<Item>) -> Vec<Item> {
-        let in_all = items.len();
-        items.retain_mut(|item| !item.lease.ends_if_over());
-        if items.len() < in_all {
-            Event::LeasesOver(in_all - items.len()).log();
-        }
-        items
-    }
-
-    /// Enters rejections into the ledger.
-    async fn entered(&self, items: Vec<Item>, commit: &mut Commit) -> Vec<(Item, Committed)> {
-        if items.is_empty() {
-            return Vec::new();
-        }
-        match commit.write(&items).await {
-            Ok(proofs) => items.into_iter().zip(proofs).collect(),
-            Err(Stop::Abandoned | Stop::Refused(_)) => {
-                self.hand_back(items).await;
-                Vec::new()
-            }
-        }
-    }
-
     /// Leaves rejected messages in the queue, hidden for longer each time.
-    async fn keep(&self, items: Vec<Item>) {
+    /// Gives their FIFO groups.
+    pub(super) async fn keep(&self, items: Vec<Item>) -> Vec<String> {
+        let groups = groups(&items);
         let mut hidden = Vec::new();
         for item in items {
             self.log(&item, false);
-            if let Some(rejection) = rejection(&item) {
+            if let Some(rejection) = item.rejection() {
                 self.telemetry.rejected(&rejection.reason);
             }
             let doublings = item.receive_count.saturating_sub(1).min(16);
@@ -229,6 +101,7 @@ impl Settler {
             hidden.push((item, Duration::from_secs(secs)));
         }
         self.hide(hidden).await;
+        groups
     }
 
     async fn hide(&self, items: Vec<(Item, Duration)>) {
@@ -245,32 +118,12 @@ impl Settler {
         log_failed(&released);
     }
 
-    fn log(&self, item: &Item, dead_lettered: bool) {
-        if let Some(rejection) = rejection(item) {
-            Event::Rejected {
-                message_id: &item.message.origin_id,
-                reason: rejection.reason.to_string(),
-                field: rejection.field.as_deref(),
-                sqlstate: rejection.reason.sqlstate(),
-                dead_lettered,
-            }
-            .log();
+    pub(super) fn log(&self, item: &Item, dead_lettered: bool) {
+        if let Some(rejection) = item.rejection() {
+            self.rejections
+                .log(&item.message.origin_id, rejection, dead_lettered);
         }
     }
-}
-
-/// Copies messages, each at most once; says of each what became of it.
-async fn copy(
-    dead_letter_queue: &DeadLetterQueue,
-    items: &[Item],
-    policy: &Policy,
-) -> Result<Vec<Sent>, QueueError> {
-    let rejected: Vec<(&Message, &Rejection)> = items
-        .iter()
-        .filter_map(|item| Some((&item.message, rejection(item)?)))
-        .collect();
-    let policy = Digest(policy.digest()).to_string();
-    dead_letter_queue.send(&rejected, &policy).await
 }
 
 /// Logs for how many messages the queue has not done what it was told.
@@ -285,12 +138,5 @@ pub(super) fn log_failed(released: &Released) {
                 .map_or_else(no_words, ToString::to_string),
         }
         .log();
-    }
-}
-
-fn rejection(item: &Item) -> Option<&Rejection> {
-    match &item.verdict {
-        Verdict::Reject(rejection) => Some(rejection),
-        _ => None,
     }
 }

@@ -16,7 +16,7 @@ use super::decider::{Decider, decider};
 use super::replace::{Replacer, Wish, identity};
 use super::shadow::Candidate;
 use super::watch::Watch;
-use super::{FaultLimits, Parts, Shape};
+use super::{BrakeLimits, Parts, Shape};
 use crate::backoff::Backoff;
 use crate::event::Event;
 use crate::exit::{Ends, Failure, Kind, failure};
@@ -58,7 +58,7 @@ pub struct Plan {
     /// For how long a drain may go on.
     pub drain_max: Duration,
     /// How often the component may fault.
-    pub fault_limits: FaultLimits,
+    pub brakes: BrakeLimits,
     /// How much is done at once.
     pub shape: Shape,
 }
@@ -131,7 +131,7 @@ impl Plan {
             table,
             secrets,
             event_id: self.event_id.clone(),
-            fault_limits: self.fault_limits,
+            brakes: self.brakes,
             shape: self.shape,
             drain_max: self.drain_max,
         };

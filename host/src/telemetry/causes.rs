@@ -35,6 +35,10 @@ pub enum Holder {
     Worker(usize),
     /// The quarantine of the component.
     Component,
+    /// The brake on the share of messages that the component rejects.
+    Rejections,
+    /// The brake on the share of records that the database refuses.
+    Refusals,
 }
 
 /// Whether messages are received while a cause stands.
@@ -296,7 +300,7 @@ mod tests {
     use super::*;
     use crate::telemetry::Health;
 
-    const HOLDERS: [Holder; 7] = [
+    const HOLDERS: [Holder; 9] = [
         Holder::Start(Dependency::Database),
         Holder::Receiver,
         Holder::Deleter,
@@ -304,6 +308,8 @@ mod tests {
         Holder::Worker(0),
         Holder::Worker(1),
         Holder::Component,
+        Holder::Rejections,
+        Holder::Refusals,
     ];
     const DEPENDENCIES: [Dependency; 4] = Dependency::ALL;
 
