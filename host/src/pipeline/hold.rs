@@ -69,6 +69,21 @@ impl Hold {
         self.peers.set(holder, None);
     }
 
+    /// A holder cannot go on, and receiving does not hang on it: the host is
+    /// not ready, but receiving goes on.
+    pub(super) fn enter_receiving(
+        &self,
+        holder: Holder,
+        dependency: Dependency,
+        cause: &dyn fmt::Display,
+        sqlstate: Option<&str>,
+    ) {
+        let cause = Cause::new(dependency, cause).with_sqlstate(sqlstate);
+        self.causes
+            .enter(holder, cause.with_receiving(Receiving::GoesOn));
+        self.peers.set(holder, None);
+    }
+
     /// A holder cannot go on, and needs more messages to find the fault: the
     /// host is not ready, but one receive is allowed in each `every`.
     pub(super) fn enter_for_peers(
