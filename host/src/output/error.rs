@@ -40,7 +40,7 @@ pub enum Class {
 /// A database error, stripped of everything that could quote a row.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseError {
-    cause: Cause,
+    cause: Box<Cause>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -100,7 +100,7 @@ impl DatabaseError {
 
     /// The same error, said to be of one server among several.
     pub(super) fn of_server(mut self, place: &str) -> Self {
-        match &mut self.cause {
+        match &mut *self.cause {
             Cause::Answer { words: None, .. } => {}
             Cause::Answer {
                 words: Some(words), ..
@@ -113,7 +113,7 @@ impl DatabaseError {
 
     /// The same error, met by a statement that writes to this table.
     pub(super) fn of_target(mut self, table: &TableName) -> Self {
-        if let Cause::Answer { target, .. } = &mut self.cause {
+        if let Cause::Answer { target, .. } = &mut *self.cause {
             *target = Some(format!("{}.{}", shown(&table.schema), shown(&table.name)));
         }
         self
@@ -121,14 +121,14 @@ impl DatabaseError {
 
     fn no_answer(words: String) -> Self {
         Self {
-            cause: Cause::NoAnswer(foreign_words(&words)),
+            cause: Box::new(Cause::NoAnswer(foreign_words(&words))),
         }
     }
 
     fn new(error: &tokio_postgres::Error, with_words: bool) -> Self {
         if let Some(words) = misconfiguration(error) {
             return Self {
-                cause: Cause::Misconfigured(foreign_words(&words)),
+                cause: Box::new(Cause::Misconfigured(foreign_words(&words))),
             };
         }
         let Some(answer) = error.as_db_error() else {
@@ -141,7 +141,7 @@ impl DatabaseError {
             });
         };
         Self {
-            cause: Cause::Answer {
+            cause: Box::new(Cause::Answer {
                 sqlstate: sqlstate(answer.code().code()),
                 table: answer.table().map(shown),
                 column: answer.column().map(shown),
@@ -152,13 +152,13 @@ impl DatabaseError {
                     && answer.code().code() == CARDINALITY_VIOLATION
                     && answer.where_().is_none(),
                 words: with_words.then(|| foreign_words(answer.message())),
-            },
+            }),
         }
     }
 
     /// The SQLSTATE, where the server answered.
     pub fn sqlstate(&self) -> Option<&str> {
-        match &self.cause {
+        match &*self.cause {
             Cause::Answer { sqlstate, .. } => Some(sqlstate),
             Cause::Misconfigured(_) | Cause::NoAnswer(_) => None,
         }
@@ -167,7 +167,7 @@ impl DatabaseError {
     /// What the server names as at fault: the column, else the constraint, else
     /// the table. A name, cleaned and bounded; never a value.
     pub fn named(&self) -> Option<&str> {
-        match &self.cause {
+        match &*self.cause {
             Cause::Answer {
                 table,
                 column,
@@ -186,7 +186,7 @@ impl DatabaseError {
             sqlstate,
             words: None,
             ..
-        } = &self.cause
+        } = &*self.cause
         else {
             // With words it was met on the way to a connection.
             return Class::Unknown;
@@ -222,7 +222,7 @@ impl DatabaseError {
     /// (who, which database, which table, TLS), which at start-up ends the program.
     pub fn may_pass(&self) -> bool {
         let Some(sqlstate) = self.sqlstate() else {
-            return !matches!(self.cause, Cause::Misconfigured(_));
+            return !matches!(*self.cause, Cause::Misconfigured(_));
         };
         let class = sqlstate.get(..2).unwrap_or_default();
         !matches!(class, "28" | "3D" | "3F" | "42")
@@ -246,7 +246,7 @@ impl DatabaseError {
 
 impl fmt::Display for DatabaseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (sqlstate, names, target, rows_dropped, words) = match &self.cause {
+        let (sqlstate, names, target, rows_dropped, words) = match &*self.cause {
             Cause::Misconfigured(words) | Cause::NoAnswer(words) => return f.write_str(words),
             Cause::Answer {
                 sqlstate,
@@ -329,7 +329,7 @@ impl DatabaseError {
         match sqlstate {
             None => Self::no_answer("simulated silence".into()),
             Some(sqlstate) => Self {
-                cause: Cause::Answer {
+                cause: Box::new(Cause::Answer {
                     sqlstate: sqlstate.to_owned(),
                     table: None,
                     column: None,
@@ -337,7 +337,7 @@ impl DatabaseError {
                     target: None,
                     rows_dropped: false,
                     words: None,
-                },
+                }),
             },
         }
     }
@@ -349,7 +349,7 @@ mod tests {
 
     fn answered(code: &str) -> DatabaseError {
         DatabaseError {
-            cause: Cause::Answer {
+            cause: Box::new(Cause::Answer {
                 sqlstate: code.into(),
                 table: Some("logins".into()),
                 column: Some("locale".into()),
@@ -357,7 +357,7 @@ mod tests {
                 target: None,
                 rows_dropped: code == CARDINALITY_VIOLATION,
                 words: None,
-            },
+            }),
         }
     }
 
@@ -387,7 +387,7 @@ mod tests {
     #[test]
     fn what_a_connection_meets_says_nothing_of_a_statement() {
         let mut error = answered("42501");
-        if let Cause::Answer { words, .. } = &mut error.cause {
+        if let Cause::Answer { words, .. } = &mut *error.cause {
             *words = Some("permission denied".into());
         }
         assert_eq!(error.class(), Class::Unknown);
@@ -457,14 +457,14 @@ mod tests {
         assert_eq!(error.named(), Some("locale"));
         let Cause::Answer {
             column, constraint, ..
-        } = &mut error.cause
+        } = &mut *error.cause
         else {
             panic!("it is an answer");
         };
         *column = None;
         *constraint = Some("of_age".into());
         assert_eq!(error.named(), Some("of_age"));
-        if let Cause::Answer { constraint, .. } = &mut error.cause {
+        if let Cause::Answer { constraint, .. } = &mut *error.cause {
             *constraint = None;
         }
         assert_eq!(error.named(), Some("logins"));
