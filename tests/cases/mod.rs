@@ -19,8 +19,10 @@
 //! | 112 | `privacy::the_most_talkative_log_…` |
 //! | 113, 115 | `secrets` |
 //! | 64–69, of a component that is allowed a WASI | `wasi` |
+//! | 120–127, 134 | `attribution`, with a table of both sides of each SQLSTATE; 123 at the start: `table` |
 //! | 114 | `component`: a panic of a component; the host's own hold no value by their types |
 
+mod attribution;
 mod component;
 mod database;
 mod dead_letters;

@@ -164,6 +164,14 @@ impl Log {
         String::from_utf8_lossy(&bytes).contains(words)
     }
 
+    /// Whether one line has all of these words.
+    pub fn line_says(&self, words: &[&str]) -> bool {
+        let bytes = self.0.lock().expect("no reader panics");
+        let text = String::from_utf8_lossy(&bytes);
+        let mut lines = text.lines();
+        lines.any(|line| words.iter().all(|word| line.contains(word)))
+    }
+
     /// How often it has said these words.
     pub fn count(&self, words: &str) -> usize {
         let bytes = self.0.lock().expect("no reader panics");
