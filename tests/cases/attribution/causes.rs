@@ -153,14 +153,14 @@ pub const CAUSES: [Cause; 18] = [
         one: side(
             "a trigger draws from a sequence that is used up, for the row",
             concat!(
-                "CREATE SEQUENCE few MAXVALUE 1; SELECT nextval('few'); ",
+                "CREATE SEQUENCE few MAXVALUE 2; SELECT nextval('few'), nextval('few'); ",
                 for_one!("PERFORM nextval('few')")
             ),
             NO_TRIGGER,
         ),
         all: side(
             "a column's default draws from a sequence that is used up",
-            "CREATE SEQUENCE numbers MAXVALUE 1; SELECT nextval('numbers');
+            "CREATE SEQUENCE numbers MAXVALUE 2; SELECT nextval('numbers'), nextval('numbers');
              ALTER TABLE user_logins ADD number bigint;
              ALTER TABLE user_logins ALTER number SET DEFAULT nextval('numbers')",
             "ALTER SEQUENCE numbers MAXVALUE 1000000",
