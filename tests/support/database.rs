@@ -32,10 +32,19 @@ pub struct LedgerEntry {
 
 impl Database {
     pub fn empty() -> Database {
+        Database::made("")
+    }
+
+    /// Without a table, in an encoding that has few characters.
+    pub fn in_latin1() -> Database {
+        Database::made("ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+    }
+
+    fn made(options: &str) -> Database {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let server = Server::get();
-        server.administer(&[&format!("CREATE DATABASE {name} OWNER {OWNER}")]);
+        server.administer(&[&format!("CREATE DATABASE {name} OWNER {OWNER} {options}")]);
         Database::over(server.connect(&name), name, server.port)
     }
 

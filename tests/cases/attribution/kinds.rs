@@ -1,7 +1,11 @@
 //! The kinds of faults of everybody's and of one's: how many there are to
 //! compare with, in which order they come, and what the brakes do.
 
-use super::load::{HANDFUL, Load, MESSAGES};
+use super::load::{HANDFUL, HELD, Load, MESSAGES};
+use crate::cases::scene::{Kind, Scene};
+use crate::support::database::Database;
+use crate::support::guest;
+use crate::support::postgres::Server;
 
 const REFUSE_ALL: &str = "CREATE FUNCTION meet() RETURNS trigger LANGUAGE plpgsql AS
         $$ BEGIN RAISE 'invented'; END $$;
@@ -133,6 +137,31 @@ fn a_ledger_that_refuses_rejections_costs_no_copy_and_then_one() {
         .database
         .execute("ALTER TABLE etl_host.ledger DROP CONSTRAINT no_rejections");
     load.finish(1);
+}
+
+/// Case 127, as it was met: the ledger's database cannot write the field.
+#[test]
+fn a_field_that_the_ledger_cannot_write_costs_no_copy() {
+    let scene = Scene::with(Kind::Patient, Database::in_latin1(), Server::get().port);
+    let mut host = scene.host().option("--transform", guest("rule_mask.wasm"));
+    host = host.option("--table", "people").word("--create-table");
+    for parameter in ["keep=id, /名前 as name", "required=/名前"] {
+        host = host.word("--param").word(parameter);
+    }
+    let sent = scene.send(&[r#"{"id": "a"}"#, r#"{"id": "b", "名前": "x"}"#]);
+    let mut host = host.start();
+    let log = host.log();
+    host.wait_until("it is held, and says why", || {
+        log.line_says(&[HELD, "SQLSTATE 22P05"])
+    });
+    host.wait_until("the other one is stored", || scene.left() == 1);
+    host.wait_until("the message is kept for long", || {
+        scene.extensions(&sent.ids[0]) >= 8
+    });
+    assert_eq!(scene.dead_letters(), [""; 0]);
+    host.terminate();
+    host.finish().exited(0);
+    assert_eq!((scene.left(), scene.dead_letters().len()), (1, 0));
 }
 
 #[test]

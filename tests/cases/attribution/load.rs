@@ -14,7 +14,7 @@ pub const HANDFUL: usize = 5;
 /// A row that nothing is wrong with has `ios` or `android` for its device.
 pub const ODD: &str = "odd";
 /// As one host's log begins to say that it is held.
-const HELD: &str = "held: nothing";
+pub const HELD: &str = "held: nothing";
 
 pub struct Load {
     pub scene: Scene,
@@ -149,6 +149,12 @@ impl Load {
         assert!(!log.says(words), "it has said {words:?}");
     }
 
+    /// Waits until one line of the log has all of these words.
+    pub fn wait_until_a_line_says(&mut self, words: &[&str]) {
+        let log = self.host.as_ref().expect("a host runs").log();
+        self.wait_until(&format!("a line says {words:?}"), |_| log.line_says(words));
+    }
+
     pub fn wait_until_stored(&mut self, rows: usize) {
         self.wait_until("rows are stored", |load| load.rows() == rows);
     }
@@ -172,10 +178,7 @@ impl Load {
             let (ready, said) = load.readiness();
             !ready && words.iter().all(|word| said.contains(word))
         });
-        let log = self.host.as_ref().expect("a host runs").log();
-        self.wait_until(&format!("the log says {words:?}"), |_| {
-            log.line_says(&[&[HELD], words].concat())
-        });
+        self.wait_until_a_line_says(&[&[HELD], words].concat());
     }
 
     #[track_caller]

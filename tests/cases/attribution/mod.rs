@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use self::causes::{CAUSES, Side, cause};
-use self::load::{HANDFUL, Load};
+use self::load::{HANDFUL, HELD, Load};
 use crate::support::repository;
 
 /// A record meets it alone: it is dead-lettered, the others are stored, and the
@@ -31,6 +31,8 @@ fn both_ways(name: &str) {
         .assert_rejected(&odd, &format!("database-{}", cause.sqlstate));
     assert_eq!(load.dead_letters(), 1, "one record is at fault");
     load.assert_named(&odd, cause.one.named);
+    let field = format!("\"sqlstate\":\"{}\"", cause.sqlstate);
+    load.wait_until_a_line_says(&["\"rejected\"", &odd, &field]);
     load.wait_until_ready();
     if let Some(lock) = lock {
         lock.release();
@@ -41,6 +43,7 @@ fn both_ways(name: &str) {
     load.send();
     let sqlstate = format!("SQLSTATE {}", cause.sqlstate);
     load.wait_until_held(&[&sqlstate, cause.all.named]);
+    load.wait_until_a_line_says(&[HELD, &field]);
     load.wait_until_leases_are_extended();
     assert!(
         load.dead_letters() <= 1 + HANDFUL,
