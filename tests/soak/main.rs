@@ -20,6 +20,7 @@ mod stream;
 #[path = "../support/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "what the tests need is more")]
 mod support;
+mod table_fault;
 mod verdict;
 mod watch;
 
@@ -94,7 +95,7 @@ fn main() -> ExitCode {
     fleet.end();
     mischief.report();
     fleet.report();
-    let verdict = Verdict::on(&stage, &stream, &fleet, &watch, drained);
+    let verdict = Verdict::on(&stage, &stream, &fleet, &watch, &mischief, drained);
     verdict.print()
 }
 

@@ -15,6 +15,7 @@ use crate::fake_queue::operation::{DELETES, EXTENSIONS, Operation, SENDS};
 use crate::fake_queue::refusal::Refusal;
 use crate::stage::{SOURCE, Stage};
 use crate::support::postgres::{Restart, Server};
+use crate::table_fault::{Standing, TableFault};
 
 /// The shortest and the longest time for which something is away.
 const AWAY_SECS: std::ops::Range<f64> = 0.5..6.0;
@@ -45,11 +46,13 @@ enum Kind {
     NetworkPaused,
     NetworkRefusing,
     NetworkSlow,
+    /// Every record meets it, while it lasts.
+    Table(TableFault),
 }
 
 type Refused = fn() -> Refusal;
 
-const KINDS: [(&str, Kind); 35] = [
+const KINDS: [(&str, Kind); 43] = [
     (
         "call refused: 500",
         Kind::Call(|_| Action::Refuse(Refusal::internal_error())),
@@ -139,7 +142,34 @@ const KINDS: [(&str, Kind); 35] = [
     ("database behind a black hole", Kind::NetworkPaused),
     ("database's connections refused", Kind::NetworkRefusing),
     ("database far away", Kind::NetworkSlow),
+    (
+        "constraint that no row meets",
+        Kind::Table(TableFault::Constraint),
+    ),
+    (
+        "trigger refuses all, P0001",
+        Kind::Table(TableFault::Trigger("P0001")),
+    ),
+    (
+        "trigger refuses all, 22003",
+        Kind::Table(TableFault::Trigger("22003")),
+    ),
+    (
+        "trigger refuses all, 40001",
+        Kind::Table(TableFault::Trigger("40001")),
+    ),
+    (
+        "trigger refuses all, 53100",
+        Kind::Table(TableFault::Trigger("53100")),
+    ),
+    ("table locked", Kind::Table(TableFault::Lock)),
+    (
+        "ledger refuses rejections",
+        Kind::Table(TableFault::LedgerRejections),
+    ),
+    ("ledger refuses everything", Kind::Table(TableFault::Ledger)),
 ];
+
 /// What ends a fault that lasts.
 enum End {
     Stop(Arc<Fired>),
@@ -147,6 +177,7 @@ enum End {
     Resume,
     Admit,
     Near,
+    Table(Standing),
 }
 
 #[derive(Default)]
@@ -267,6 +298,22 @@ impl<'s> Mischief<'s> {
                 self.end_later(End::Near);
                 (0, Some(fired))
             }
+            // One at a time: each changes the same table.
+            Kind::Table(_)
+                if self
+                    .ends
+                    .iter()
+                    .any(|(_, end)| matches!(end, End::Table(_))) =>
+            {
+                (0, None)
+            }
+            Kind::Table(fault) => match fault.begin(self.stage) {
+                Some(standing) => {
+                    self.end_later(End::Table(standing));
+                    (1, None)
+                }
+                None => (0, None),
+            },
         }
     }
 
@@ -301,6 +348,7 @@ impl<'s> Mischief<'s> {
                 End::Resume => network.resume(),
                 End::Admit => network.admit(),
                 End::Near => drop(network.delay(Duration::ZERO)),
+                End::Table(standing) => standing.end(self.stage),
             }
         }
     }
@@ -317,6 +365,14 @@ impl<'s> Mischief<'s> {
     /// How many faults have taken place.
     pub fn fired(&self) -> usize {
         self.counts.values().map(Count::fired).sum()
+    }
+
+    /// How many times every record met a fault of the table.
+    pub fn table_faults(&self) -> usize {
+        let tables = KINDS
+            .iter()
+            .filter(|(_, kind)| matches!(kind, Kind::Table(_)));
+        tables.map(|(name, _)| self.counts[name].fired()).sum()
     }
 
     pub fn report(&self) {

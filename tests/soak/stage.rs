@@ -12,6 +12,7 @@ use crate::support::database::Database;
 use crate::support::guest;
 use crate::support::host::Host;
 use crate::support::postgres::Server;
+use crate::table_fault;
 
 pub const SOURCE: &str = "logins";
 pub const DEAD: &str = "logins-dead";
@@ -37,6 +38,7 @@ impl Stage {
         let ddl = Host::bare().word("ddl").run().exited(0).stdout;
         database.execute(&ddl);
         database.execute("CREATE INDEX ON etl_host.ledger (message_id)");
+        database.execute(table_fault::REFUSE);
         let server = SocketAddr::from(([127, 0, 0, 1], Server::get().port));
         let queue = FakeQueue::start();
         queue.queue(DEAD).create();

@@ -11,8 +11,9 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use serde_json::json;
 
+use crate::fake_queue::store::message::Outgoing;
 use crate::schedule::Schedule;
-use crate::stage::{SOURCE, Stage};
+use crate::stage::{DEAD, SOURCE, Stage};
 use crate::support::login::{Login, today};
 
 /// What every sensitive value begins with.
@@ -21,6 +22,14 @@ pub const CANARIES: [&str; 2] = ["device-soak-", "2001:db8:50a4:"];
 const BACKLOG_MIN: usize = 500;
 const SENT_AT_ONCE: usize = 50;
 const BAD_SHARE: f64 = 0.04;
+/// Of the messages that claim another one's identity.
+const FORGED_SHARE: f64 = 0.02;
+/// The attributes of a dead letter by which a forger claims it.
+const CLAIMS: [&str; 3] = [
+    "etl-host.origin-id",
+    "etl-host.origin-sent-ms",
+    "etl-host.origin-mac",
+];
 const QUIET_SPELLS_PER_MINUTE: f64 = 1.5;
 const QUIET_SECS: std::ops::Range<f64> = 4.0..12.0;
 
@@ -30,6 +39,8 @@ pub struct Sent {
     pub what: What,
     /// The days on which the queue may have taken it, around midnight two.
     pub days: [i32; 2],
+    /// Whether it claims to be another message.
+    pub forged: bool,
 }
 
 pub enum What {
@@ -114,12 +125,22 @@ impl Stream {
         for _ in 0..SENT_AT_ONCE {
             let (body, what) = self.invent();
             let before = today();
-            let id = stage.queue.send(SOURCE, &[&body]).remove(0);
+            let claim = self.forged_claim(stage);
+            let forged = claim.is_some();
+            let message = claim.unwrap_or_default();
+            let id = stage.queue.put(
+                SOURCE,
+                Outgoing {
+                    body: body.clone(),
+                    ..message
+                },
+            );
             self.sent.push(Sent {
                 id,
                 body,
                 what,
                 days: [before, today()],
+                forged,
             });
         }
     }
@@ -127,6 +148,31 @@ impl Stream {
     /// Sends again at once, however long it was to be quiet.
     pub fn end_quiet_spell(&mut self) {
         self.quiet_until = Instant::now();
+    }
+
+    /// The attributes of a forger: another message's id with an invented proof,
+    /// or all that stands on a dead letter.
+    fn forged_claim(&mut self, stage: &Stage) -> Option<Outgoing> {
+        if self.sent.is_empty() || !self.rng.random_bool(FORGED_SHARE) {
+            return None;
+        }
+        let letters = stage.queue.messages(DEAD);
+        if !letters.is_empty() && self.rng.random_bool(0.5) {
+            let seen = &letters[self.rng.random_range(0..letters.len())].sent;
+            let claims = seen.attributes.iter();
+            let claims = claims.filter(|(name, _)| CLAIMS.contains(&name.as_str()));
+            return Some(Outgoing {
+                attributes: claims
+                    .map(|(name, value)| (name.clone(), value.clone()))
+                    .collect(),
+                ..Outgoing::default()
+            });
+        }
+        let claimed = &self.sent[self.rng.random_range(0..self.sent.len())].id;
+        let mac = format!("{:064x}", self.rng.random::<u128>());
+        let [id, sent_ms, proof] = CLAIMS;
+        let message = Outgoing::default().attribute(id, claimed);
+        Some(message.attribute(sent_ms, "7").attribute(proof, &mac))
     }
 
     fn invent(&mut self) -> (String, What) {

@@ -9,6 +9,7 @@ use crate::fake_queue::journal::{Call, Outcome};
 use crate::fake_queue::operation::{DELETES, EXTENSIONS, Operation, SENDS};
 use crate::fake_queue::store::message::Stored;
 use crate::fleet::Fleet;
+use crate::mischief::Mischief;
 use crate::stage::{DEAD, SOURCE, Stage, VISIBILITY_SECS};
 use crate::stream::{CANARIES, Sent, Stream, What};
 use crate::support::login::Row;
@@ -26,6 +27,9 @@ const EMPTY_SECS_MAX: u64 = 60;
 /// From the beginning of a respite to the next delete: a host may have to
 /// start, and the back-off of its calls to end.
 const RECOVERY_SECS_MAX: u64 = 30;
+/// Good messages that a fault of the table may turn into dead letters: a handful
+/// may be judged by what was stored before the fault began.
+const DEAD_PER_TABLE_FAULT_MAX: usize = 5;
 /// One host of a debug build, its compiled component included.
 const PEAK_MIB_MAX: u64 = 256;
 /// Calls of one host that fail within a second, but for extensions: each open
@@ -61,6 +65,7 @@ impl Verdict {
         stream: &Stream,
         fleet: &Fleet,
         watch: &Watch,
+        mischief: &Mischief,
         drained: Option<Duration>,
     ) -> Verdict {
         let database = stage.database.reconnected();
@@ -73,8 +78,8 @@ impl Verdict {
             .collect();
         let tables = database.text_of_every_table();
         Verdict(vec![
-            nothing_lost(stage, stream, &rows, &letters),
-            nothing_twice(stream, &rows, &ledger),
+            nothing_lost(stage, stream, mischief, &rows, &letters),
+            nothing_twice(stream, &rows, &letters, &ledger),
             deletes_lawful(stage),
             nothing_leaked(fleet, &tables),
             recovered(fleet, watch, drained),
@@ -100,37 +105,60 @@ impl Verdict {
     }
 }
 
-fn nothing_lost(stage: &Stage, stream: &Stream, rows: &[Row], letters: &[Stored]) -> Finding {
+/// The dead letters by their bodies, which are all different: an attribute may
+/// be forged.
+fn by_body(letters: &[Stored]) -> HashMap<&str, &Stored> {
+    letters
+        .iter()
+        .map(|letter| (letter.sent.body.as_str(), letter))
+        .collect()
+}
+
+fn nothing_lost(
+    stage: &Stage,
+    stream: &Stream,
+    mischief: &Mischief,
+    rows: &[Row],
+    letters: &[Stored],
+) -> Finding {
     let stored: HashSet<&str> = rows
         .iter()
         .filter_map(|row| row.user_id.as_deref())
         .collect();
-    let dead: HashMap<&str, &str> = letters
-        .iter()
-        .map(|letter| (letter.origin_id(), letter.sent.body.as_str()))
-        .collect();
+    let dead = by_body(letters);
     let mut violations = Vec::new();
-    let (mut good, mut bad) = (0, 0);
+    let (mut good, mut bad, mut good_dead) = (0, 0, 0);
     for sent in &stream.sent {
         let id = &sent.id;
-        let letter = dead.get(id.as_str());
+        let letter = dead.get(sent.body.as_str());
         match &sent.what {
             What::Good(login) => {
                 good += 1;
-                if !stored.contains(login.user_id.as_str()) {
-                    violations.push(format!("good message {id} has no row"));
-                }
-                if letter.is_some() {
-                    violations.push(format!("good message {id} is a dead letter"));
+                good_dead += usize::from(letter.is_some());
+                match (stored.contains(login.user_id.as_str()), letter) {
+                    (false, None) => violations.push(format!("good message {id} has no row")),
+                    (true, Some(_)) => {
+                        violations.push(format!("good message {id} is a row and a dead letter"));
+                    }
+                    _ => {}
                 }
             }
             What::Bad(kind) => {
                 bad += 1;
-                if letter != Some(&sent.body.as_str()) {
+                if letter.is_none() {
                     violations.push(format!("bad message {id} ({kind}) is no dead letter"));
                 }
             }
         }
+        if letter.is_some_and(|letter| !sent.forged && letter.origin_id() != id) {
+            violations.push(format!("the dead letter of {id} has another origin"));
+        }
+    }
+    let faults = mischief.table_faults();
+    if good_dead > DEAD_PER_TABLE_FAULT_MAX * faults {
+        violations.push(format!(
+            "{good_dead} good messages are dead letters, after {faults} faults of the table"
+        ));
     }
     for left in stage.left_in_queue() {
         violations.push(format!("message {} is still in the queue", left.message_id));
@@ -139,17 +167,25 @@ fn nothing_lost(stage: &Stage, stream: &Stream, rows: &[Row], letters: &[Stored]
     Finding {
         invariant: "I1 nothing lost",
         told: format!(
-            "{good} good messages became {} rows, {bad} bad ones {} dead letters, of which {} \
-             came twice or more; {given_up} given up by the queue itself",
+            "{good} good messages became {} rows, {bad} bad ones and {good_dead} good ones {} \
+             dead letters, of which {} came twice or more; {} messages claimed another one's \
+             identity; {faults} faults of the table; {given_up} given up by the queue itself",
             rows.len(),
             letters.len(),
             letters.len() - dead.len(),
+            stream.sent.iter().filter(|sent| sent.forged).count(),
         ),
         violations,
     }
 }
 
-fn nothing_twice(stream: &Stream, rows: &[Row], ledger: &HashMap<String, String>) -> Finding {
+fn nothing_twice(
+    stream: &Stream,
+    rows: &[Row],
+    letters: &[Stored],
+    ledger: &HashMap<String, String>,
+) -> Finding {
+    let dead = by_body(letters);
     let mut by_user: HashMap<Option<&str>, Vec<&Row>> = HashMap::new();
     for row in rows {
         let rows = by_user.entry(row.user_id.as_deref()).or_default();
@@ -165,7 +201,11 @@ fn nothing_twice(stream: &Stream, rows: &[Row], ledger: &HashMap<String, String>
                 if found.len() > 1 || found.iter().any(|row| !is_right(row, sent)) {
                     violations.push(format!("message {} became {found:?}", sent.id));
                 }
-                if outcome != Some("stored") {
+                let expected = match dead.contains_key(sent.body.as_str()) {
+                    true => "rejected",
+                    false => "stored",
+                };
+                if outcome != Some(expected) {
                     violations.push(format!("the ledger has {outcome:?} of good {}", sent.id));
                 }
             }

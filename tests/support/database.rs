@@ -96,6 +96,14 @@ impl Database {
         block_on(self.client.batch_execute(statements)).expect("run a statement");
     }
 
+    /// Runs statements over a connection of their own; whether they were run.
+    #[allow(dead_code, reason = "for the soak, whose server restarts")]
+    pub fn try_execute(&self, statements: &str) -> bool {
+        let session = Server::get().connect_if_up(&self.name);
+        let impatient = format!("SET lock_timeout = '2s'; {statements}");
+        session.is_some_and(|session| block_on(session.batch_execute(&impatient)).is_ok())
+    }
+
     pub fn query(&self, sql: &str) -> Vec<SqlRow> {
         block_on(self.client.query(sql, &[])).expect("run a query")
     }
@@ -197,6 +205,16 @@ impl Database {
         )))
         .expect("lock the table");
         TableLock { session }
+    }
+
+    /// The same, where the server takes connections and gives the lock at once.
+    #[allow(dead_code, reason = "for the soak, whose server restarts")]
+    pub fn try_lock(&self, table: &str) -> Option<TableLock> {
+        let session = Server::get().connect_if_up(&self.name)?;
+        let locking =
+            format!("SET lock_timeout = '2s'; BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE");
+        block_on(session.batch_execute(&locking)).ok()?;
+        Some(TableLock { session })
     }
 
     /// Whether a session waits for a lock in this database.

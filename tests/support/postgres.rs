@@ -116,6 +116,12 @@ impl Server {
             .expect("connect to the test's database")
     }
 
+    /// A connection, where the server takes one at the moment.
+    #[allow(dead_code, reason = "for the soak, whose server restarts")]
+    pub fn connect_if_up(&self, database: &str) -> Option<Client> {
+        block_on(self.try_connect(database, OWNER, OWNER_PASSWORD)).ok()
+    }
+
     async fn try_connect(
         &self,
         database: &str,
