@@ -2,7 +2,7 @@
 //! that readiness is true before, during and after.
 
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::scene::{DEAD, RECEIVE, SOURCE, Scene};
 use crate::fake_queue::fault::{Action, Fault};
@@ -11,6 +11,7 @@ use crate::fake_queue::refusal::Refusal;
 use crate::support::free_address;
 use crate::support::host::Running;
 use crate::support::http::{get, series};
+use crate::support::patience::Stopwatch;
 
 /// Many more than a host of the other cases has.
 const RECEIVES: usize = 128;
@@ -24,8 +25,10 @@ fn is_ready(address: &str) -> bool {
 
 /// Waits for a while in which the host must go on.
 fn wait_for(host: &mut Running, secs: u64) {
-    let end = Instant::now() + Duration::from_secs(secs);
-    host.wait_until("time has passed", || Instant::now() >= end);
+    let watch = Stopwatch::start();
+    host.wait_until("time has passed", || {
+        watch.elapsed() >= Duration::from_secs(secs)
+    });
 }
 
 /// Case 130.

@@ -313,8 +313,7 @@ mod tests {
             });
         }
         tokio::time::sleep(Duration::from_secs(secs)).await;
-        let seen = *seen.lock().expect("sound");
-        seen
+        *seen.lock().expect("sound")
     }
 
     #[tokio::test(start_paused = true)]

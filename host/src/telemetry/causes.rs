@@ -215,7 +215,7 @@ impl StandingCauses {
         lines.into_iter().for_each(log_receives);
         let lines = state.holds.look(&holds, now);
         lines.into_iter().for_each(log_holds);
-        let due = [&mut state.receives, &mut state.holds].map(|teller| teller.to_look_at());
+        let due = [&mut state.receives, &mut state.holds].map(|teller| teller.next_look());
         for due in due.into_iter().flatten() {
             let causes = self.clone();
             // Without a runtime (a test of this set alone) nobody looks again.

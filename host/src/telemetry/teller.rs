@@ -84,7 +84,7 @@ impl Teller {
     }
 
     /// When somebody is to look again; none where somebody already will.
-    pub(super) fn to_look_at(&mut self) -> Option<Instant> {
+    pub(super) fn next_look(&mut self) -> Option<Instant> {
         let due = self.due.filter(|due| self.planned != Some(*due))?;
         self.planned = Some(due);
         Some(due)
