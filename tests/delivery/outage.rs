@@ -2,7 +2,7 @@
 //! that readiness is true before, during and after.
 
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::scene::{DEAD, RECEIVE, SOURCE, Scene};
 use crate::fake_queue::fault::{Action, Fault};
@@ -11,7 +11,6 @@ use crate::fake_queue::refusal::Refusal;
 use crate::support::free_address;
 use crate::support::host::Running;
 use crate::support::http::{get, series};
-use crate::support::patience::Stopwatch;
 
 /// Many more than a host of the other cases has.
 const RECEIVES: usize = 128;
@@ -23,11 +22,12 @@ fn is_ready(address: &str) -> bool {
     TcpStream::connect(address).is_ok() && get(address, "/readyz").starts_with("HTTP/1.1 200")
 }
 
-/// Waits for a while in which the host must go on.
+/// Waits for a while in which the host must go on: in wall time, by which its
+/// calls are counted.
 fn wait_for(host: &mut Running, secs: u64) {
-    let watch = Stopwatch::start();
+    let watched = Instant::now();
     host.wait_until("time has passed", || {
-        watch.elapsed() >= Duration::from_secs(secs)
+        watched.elapsed() >= Duration::from_secs(secs)
     });
 }
 
