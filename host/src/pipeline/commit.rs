@@ -53,6 +53,8 @@ pub(super) struct Left {
     suspects: Vec<Suspect>,
     /// Refused among others, or not tried for want of hope.
     rest: Vec<Item>,
+    /// Statements that had stored something when the rest was refused.
+    met: u64,
     /// What it meets.
     error: Option<DatabaseError>,
     /// Statements that had stored something when it was last looked at.
@@ -92,28 +94,50 @@ impl Commit {
             done.left = left;
             return done;
         }
-        let mut queue = batch;
-        queue.append(&mut left.rest);
-        loop {
-            let before = done.ended();
-            let policy = left.policy().or_else(|| policy_of(&queue));
-            left.seen = policy.map_or(0, |policy| self.history.stores(&policy));
-            let (mut now, later) = each_key_once(queue);
-            self.search(&mut now, &mut left, &mut done).await;
-            now.extend(later);
-            queue = now;
-            self.judge(&mut left, queue.len(), &mut done).await;
-            if queue.is_empty() || done.ended() == before {
-                break;
-            }
-        }
-        left.rest = queue;
+        // What was left before met its refusal before: whatever has been stored
+        // since speaks against it.
+        let (old, met) = (std::mem::take(&mut left.rest), left.met);
+        let new = self.attribute(batch, None, &mut left, &mut done).await;
+        let old = self.attribute(old, Some(met), &mut left, &mut done).await;
+        left.rest = new;
+        left.rest.extend(old);
+        left.met = left.seen;
         if left.is_empty() {
             self.patience.resume();
             left = Left::default();
         }
         done.left = left;
         done
+    }
+
+    /// Stores what can be stored of a batch, and tells whose fault the rest is
+    /// for as long as that leads on; gives what is still untried. `met` is what
+    /// had been stored when it was refused before, if it was.
+    async fn attribute(
+        &mut self,
+        batch: Vec<Item>,
+        met: Option<u64>,
+        left: &mut Left,
+        done: &mut Committal,
+    ) -> Vec<Item> {
+        let mut queue = batch;
+        loop {
+            let before = done.ended();
+            let policy = left.policy().or_else(|| policy_of(&queue));
+            left.seen = policy.map_or(0, |policy| self.history.stores(&policy));
+            let (mut now, later) = each_key_once(queue);
+            let known = left.suspects.len();
+            self.search(&mut now, left, done).await;
+            for suspect in &mut left.suspects[known..] {
+                suspect.since = met.unwrap_or(suspect.since).min(suspect.since);
+            }
+            now.extend(later);
+            queue = now;
+            self.judge(left, queue.len(), done).await;
+            if queue.is_empty() || done.ended() == before {
+                return queue;
+            }
+        }
     }
 
     /// Writes a batch as a whole, in order. Gives it back where it is refused.

@@ -1253,6 +1253,18 @@ fn a_lone_record_is_told_and_waits_for_a_peer() {
     assert!((PEERS_SECS..PEERS_SECS + 30).contains(&took), "{took} s");
 }
 
+/// More of them than a search finds at once.
+#[test]
+fn one_peer_tells_against_all_that_were_refused_before_it() {
+    for bad in [6, 12, 18] {
+        let schedule = schedule(&vec![Kind::Poison; bad]);
+        let (world, took) = in_world(&schedule, |state| state.poison = Some("23505"));
+        assert_eq!(world.lock().copies, bad);
+        let took = took.as_secs();
+        assert!((PEERS_SECS..PEERS_SECS + 60).contains(&took), "{took} s");
+    }
+}
+
 #[test]
 fn ten_poisonous_records_in_front_are_not_everybodys_fault() {
     let mut kinds = [Kind::Good; 60];
