@@ -151,11 +151,13 @@ fn a_queue_that_refuses_extensions_is_asked_seldom() {
 fn an_extension_that_a_delete_overtakes_does_no_harm() {
     let mut scene = Scene::with_lease("overtaken", LEASE_SECS);
     scene.send(10);
-    let late = scene.always(EXTENSIONS, Action::Delay(Duration::from_millis(600)));
+    let late = scene.always(EXTENSIONS, Action::HoldBack);
     let lock = scene.database.lock("user_logins");
     let mut host = scene.host().start();
     host.wait_until("an extension is on its way", || late.count() > 0);
     lock.release();
+    host.wait_until("the queue is empty", || scene.is_empty());
+    late.stop();
     let overtaken = || {
         scene.fake.journal().matching(|call| {
             let mut entries = call.entries.iter();
@@ -163,7 +165,6 @@ fn an_extension_that_a_delete_overtakes_does_no_harm() {
         })
     };
     host.wait_until("a delete has overtaken it", || overtaken() > 0);
-    host.wait_until("the queue is empty", || scene.is_empty());
     scene.stop(host);
 
     scene.assert_each_received_once();

@@ -20,6 +20,9 @@ pub enum Action {
     Refuse(Refusal),
     Hang,
     Delay(Duration),
+    /// A change takes effect once the fault is stopped, though its client may
+    /// have gone by then.
+    HoldBack,
     Reset,
     /// A receive finds nothing, after its whole wait, whatever is there.
     FindNothing,
@@ -65,11 +68,13 @@ impl Action {
     fn stage(&self) -> Stage {
         use Action::{
             ComeBack, ComeTwice, Delay, DelayAnswer, DripAnswer, FailEntry, FindNothing, Hang,
-            LoseAnswer, Omit, OutliveClient, Refuse, RefuseAfterwards, Reset, StayVisible,
-            TruncateAnswer, WithholdAnswer, WrongMd5,
+            HoldBack, LoseAnswer, Omit, OutliveClient, Refuse, RefuseAfterwards, Reset,
+            StayVisible, TruncateAnswer, WithholdAnswer, WrongMd5,
         };
         match self {
-            Refuse(_) | Hang | Delay(_) | Reset | FindNothing | OutliveClient => Stage::Before,
+            Refuse(_) | Hang | Delay(_) | HoldBack | Reset | FindNothing | OutliveClient => {
+                Stage::Before
+            }
             RefuseAfterwards(_)
             | LoseAnswer
             | WithholdAnswer

@@ -8,6 +8,7 @@
 use std::future::pending;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::body::{Body, Incoming};
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT};
@@ -29,6 +30,8 @@ use crate::fake_network::fired::Fired;
 
 /// Ten messages of 1 MiB, each letter escaped in JSON, would be 60 MiB.
 const REQUEST_BYTES_MAX: usize = 64 << 20;
+/// Between two looks at whether a call is still held back.
+const HELD_BACK_PAUSE: Duration = Duration::from_millis(10);
 
 /// The connection is to end without an answer.
 #[derive(Debug)]
@@ -106,28 +109,40 @@ impl Visit {
     async fn answer(&self, input: Input) -> Result<Response<Answer>, Gone> {
         let faults = &self.sqs.faults;
         let fault = faults.before(self.operation, self.queue.as_deref());
-        let mut outlives_client = None;
+        let (mut outlives_client, mut held_back) = (None, None);
         if let Some(fault) = fault {
             match fault.action {
                 Action::Refuse(refusal) => return Ok(self.refused(&refusal)),
                 Action::Hang => pending().await,
                 Action::Delay(delay) => sleep(delay).await,
+                Action::HoldBack => held_back = Some(fault.fired),
                 Action::Reset => return Err(self.lost()),
                 Action::FindNothing => return Ok(self.find_nothing(&input).await),
                 Action::OutliveClient => outlives_client = Some(fault.fired),
                 _ => {}
             }
         }
-        let performed = self.perform(input, outlives_client).await;
+        let performed = self.perform(input, outlives_client, held_back).await;
         self.answer_with(performed).await
     }
 
-    async fn perform(&self, input: Input, outlives_client: Option<Arc<Fired>>) -> Performed {
+    async fn perform(
+        &self,
+        input: Input,
+        outlives_client: Option<Arc<Fired>>,
+        held_back: Option<Arc<Fired>>,
+    ) -> Performed {
         let performing = Arc::clone(&self.sqs).perform(self.operation, input, self.number);
         if self.operation == Operation::ReceiveMessage && outlives_client.is_none() {
             return performing.await;
         }
         let watch = outlives_client.map(WatchClient);
+        let performing = async move {
+            while held_back.as_ref().is_some_and(|fault| !fault.is_stopped()) {
+                sleep(HELD_BACK_PAUSE).await;
+            }
+            performing.await
+        };
         let performed = tokio::spawn(performing).await;
         if let Some(watch) = watch {
             watch.stayed();
@@ -171,7 +186,7 @@ impl Visit {
     /// Waits for as long as asked, and gives nothing.
     async fn find_nothing(&self, input: &Input) -> Response<Answer> {
         let wait = input.number("WaitTimeSeconds", 0, u32::MAX).ok().flatten();
-        sleep(std::time::Duration::from_secs(wait.unwrap_or(0).into())).await;
+        sleep(Duration::from_secs(wait.unwrap_or(0).into())).await;
         self.end(Outcome::Answered);
         respond(2, Answer::whole(b"{}".to_vec()))
     }
