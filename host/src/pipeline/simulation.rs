@@ -144,6 +144,8 @@ struct State {
     poison: Option<&'static str>,
     /// Until when it refuses every row, and with which code.
     everybody: Option<(Instant, &'static str)>,
+    /// Whether the statement without rows is refused then, too.
+    without_rows: bool,
     /// Until when its ledger refuses rejected entries.
     ledger_refuses: Option<Instant>,
     violations: Vec<String>,
@@ -378,7 +380,7 @@ impl State {
         }
         let has = |outcome| entries.iter().any(|entry| entry.outcome == outcome);
         if let Some((until, code)) = self.everybody
-            && has("stored")
+            && (has("stored") || (self.without_rows && entries.is_empty()))
             && Instant::now() < until
         {
             return Err(DatabaseError::simulated(Some(code)));
@@ -1241,6 +1243,49 @@ fn one_by_one_no_more_than_a_handful_is_charged_for_what_all_meet() {
         });
         let copies = world.lock().copies;
         assert!(copies <= super::attribution::HANDFUL, "{code}: {copies}");
+    }
+}
+
+/// A table, column or permission that is gone, after something was stored.
+#[test]
+fn one_by_one_nothing_is_charged_for_what_the_statement_itself_meets() {
+    for code in ["42P01", "42703", "42501", "55P03", "22003"] {
+        let schedule = schedule(&[Kind::Good; 3]);
+        let runtime = paused_runtime();
+        runtime.block_on(async {
+            let world = World::new(&schedule);
+            let breaks = async {
+                // Something has been stored by then; one more comes after it.
+                sleep(Duration::from_secs(PEERS_SECS * 2 - 1)).await;
+                let mended = Instant::now() + Duration::from_secs(PEERS_SECS * 5);
+                let mut state = world.lock();
+                assert!(state.rows.len() >= 3);
+                (state.everybody, state.without_rows) = (Some((mended, code)), true);
+            };
+            {
+                // Another host has one, so this one does not end.
+                let mut state = world.lock();
+                state.more(Kind::Good);
+                let long = Duration::from_secs(PEERS_SECS * 10);
+                if let Some(last) = state.messages.last_mut() {
+                    last.visible_at = Instant::now() + long;
+                }
+            }
+            let keeps_going = async {
+                for _ in 0..PEERS_SECS {
+                    sleep(Duration::from_secs(3)).await;
+                    let mut state = world.lock();
+                    if state.messages.len() < 100 {
+                        state.more(Kind::Good);
+                    }
+                }
+            };
+            let host = live(&world, &schedule, None);
+            let (ended, (), ()) = tokio::join!(host, breaks, keeps_going);
+            ended.expect("goes on");
+            check(&world, &schedule).expect("all is well");
+            assert_eq!(world.lock().copies, 0, "{code}");
+        });
     }
 }
 
