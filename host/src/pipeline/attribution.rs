@@ -22,9 +22,9 @@
 //!   else ──► everybody's fault: held
 //!                     │
 //!                     ▼
-//!          told, not ready; peers are received slowly. One record at a time is
-//!          tried, a different one each time; with the first one that is stored,
-//!          here or by another worker, all that is left is tried again
+//!          told, not ready; peers are received slowly. A few records at a time
+//!          are tried, drawn by chance; with the first one that is stored, here
+//!          or by another worker, all that is left is tried again
 //! ```
 //!
 //! Stored means: fresh rows, by the statement of the same policy. A duplicate, a

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rand::seq::index;
 use tokio::time::Instant;
 
 use super::attribution::{Evidence, Fault, HANDFUL, TRANSIENT_SECS, TRANSIENT_TRIES, fault};
@@ -17,9 +18,13 @@ use crate::output::{Class, Committed, DatabaseError, Policy};
 
 /// The rows of one statement, in bytes; more are split into several.
 const STATEMENT_BYTES_MAX: usize = 16 << 20;
-/// Single records, spread over a batch, that are tried where its head stores
-/// nothing: ten poisonous ones in front must not look like everybody's fault.
+/// Single records, drawn from all over a batch, that are tried where its head
+/// stores nothing: ten poisonous ones in front must not look like everybody's
+/// fault. They are drawn by chance: records may be bad at regular intervals.
 const SAMPLES: usize = 8;
+/// No further one of them is tried after this time, in milliseconds: where each
+/// waits for a lock, one is enough.
+const SAMPLING_MS_MAX: u64 = 1_000;
 /// The pace at which peers are received meanwhile, in seconds, before it is
 /// known how many are at hand.
 const PEERS_SECS: u64 = 60;
@@ -59,10 +64,8 @@ pub(super) struct Left {
     error: Option<DatabaseError>,
     /// Statements that had stored something when it was last looked at.
     seen: u64,
-    /// Whose turn it is to be tried.
-    turn: usize,
-    /// Whether one record is to be tried before all others.
-    pub(super) one_first: bool,
+    /// Whether a few records are to be tried before all others.
+    pub(super) some_first: bool,
 }
 
 struct Suspect {
@@ -89,8 +92,8 @@ impl Commit {
     /// stored.
     pub(super) async fn commit(&mut self, mut left: Left, batch: Vec<Item>) -> Committal {
         let mut done = Committal::default();
-        let one_first = std::mem::take(&mut left.one_first) && batch.is_empty();
-        if one_first && !self.try_one(&mut left, &mut done).await {
+        let some_first = std::mem::take(&mut left.some_first) && batch.is_empty();
+        if some_first && !self.try_some(&mut left, &mut done).await {
             done.left = left;
             return done;
         }
@@ -167,29 +170,28 @@ impl Commit {
         Ok(proofs)
     }
 
-    /// Tries one record that is left, a different one each time. Whether
+    /// Tries a few records that are left, drawn by chance, so that neither a
+    /// poisonous one nor a row of them hides a table that works again. Whether
     /// something was stored, or nothing is left to be tried so.
-    async fn try_one(&mut self, left: &mut Left, done: &mut Committal) -> bool {
-        let suspects = left.suspects.len();
-        let all = suspects + left.rest.len();
-        if all == 0 {
+    async fn try_some(&mut self, left: &mut Left, done: &mut Committal) -> bool {
+        let Some(policy) = left.policy() else {
             return true;
-        }
-        let place = left.turn % all;
-        left.turn = left.turn.wrapping_add(1);
-        let item = match place.checked_sub(suspects) {
-            Some(place) => &left.rest[place],
-            None => &left.suspects[place].item,
         };
-        let policy = Arc::clone(&item.policy);
-        let before = self.history.stores(&policy);
-        match self.write(std::slice::from_ref(item), Tries::Few).await {
-            Ok(proofs) => {
-                let item = left.remove(place);
-                done.committed.extend([item].into_iter().zip(proofs));
+        let (began, before) = (Instant::now(), self.history.stores(&policy));
+        for place in drawn(left.len()) {
+            let item = left.at(place);
+            match self.write(std::slice::from_ref(item), Tries::Few).await {
+                Ok(proofs) => {
+                    let item = left.remove(place);
+                    done.committed.extend([item].into_iter().zip(proofs));
+                }
+                Err(Stop::Abandoned) => done.abandoned.push(left.remove(place)),
+                Err(Stop::Refused(error)) => left.error = Some(error),
             }
-            Err(Stop::Abandoned) => done.abandoned.push(left.remove(place)),
-            Err(Stop::Refused(error)) => left.error = Some(error),
+            let long = began.elapsed() >= Duration::from_millis(SAMPLING_MS_MAX);
+            if long || self.history.stores(&policy) > before {
+                break;
+            }
         }
         self.history.stores(&policy) > before || left.is_empty()
     }
@@ -243,10 +245,11 @@ impl Commit {
         left: &mut Left,
         done: &mut Committal,
     ) -> bool {
-        let mut places: Vec<usize> = (0..SAMPLES).map(|n| n * rest.len() / SAMPLES).collect();
-        places.dedup();
-        // From the back, so that the other places stay what they are.
-        for place in places.into_iter().rev() {
+        let began = Instant::now();
+        for place in drawn(rest.len()) {
+            if began.elapsed() >= Duration::from_millis(SAMPLING_MS_MAX) {
+                break;
+            }
             let Some(item) = rest.get(place).filter(|item| item.has_rows()) else {
                 continue;
             };
@@ -423,6 +426,17 @@ impl Left {
         self.seen
     }
 
+    fn len(&self) -> usize {
+        self.suspects.len() + self.rest.len()
+    }
+
+    fn at(&self, place: usize) -> &Item {
+        match place.checked_sub(self.suspects.len()) {
+            Some(place) => &self.rest[place],
+            None => &self.suspects[place].item,
+        }
+    }
+
     fn remove(&mut self, place: usize) -> Item {
         match place.checked_sub(self.suspects.len()) {
             Some(place) => self.rest.remove(place),
@@ -441,6 +455,15 @@ impl Suspect {
             braked: false,
         }
     }
+}
+
+/// A few places of so many, drawn by chance; from the back, so that the other
+/// ones stay what they are where one is taken out.
+fn drawn(places: usize) -> Vec<usize> {
+    let drawn = index::sample(&mut rand::rng(), places, SAMPLES.min(places));
+    let mut drawn = drawn.into_vec();
+    drawn.sort_unstable_by(|one, next| next.cmp(one));
+    drawn
 }
 
 fn policy_of(items: &[Item]) -> Option<Arc<Policy>> {

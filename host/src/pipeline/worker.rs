@@ -125,7 +125,7 @@ impl Worker {
                 }
                 Woken::All => self.finish(Vec::new()).await,
                 Woken::One => {
-                    self.waiting.left.one_first = true;
+                    self.waiting.left.some_first = true;
                     self.finish(Vec::new()).await;
                 }
                 Woken::Outdated => {
