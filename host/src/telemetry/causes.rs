@@ -455,6 +455,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn readiness_follows_the_causes_that_stand(steps in prop::collection::vec(step(), 1..40)) {
             let mut checked = Checked::new();
