@@ -2,7 +2,7 @@
 //! it. No bodies. A call is entered when it comes, so one that is never
 //! answered stands here too.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -146,18 +146,33 @@ impl Journal {
 
     /// The most calls of this kind that began within any one second.
     pub fn busiest_second(&self, fits: impl Fn(&Call) -> bool) -> usize {
-        let calls = self.lock();
-        let began: Vec<Moment> = calls
-            .iter()
-            .filter(|call| fits(call))
-            .map(|call| call.began)
-            .collect();
         let second = Duration::from_secs(1);
+        self.in_busiest(second, fits).values().sum()
+    }
+
+    /// The calls of this kind that began within the busiest time of this length,
+    /// counted by operation and outcome.
+    pub fn in_busiest(
+        &self,
+        time: Duration,
+        fits: impl Fn(&Call) -> bool,
+    ) -> BTreeMap<String, usize> {
+        let calls = self.lock();
+        let calls: Vec<&Call> = calls.iter().filter(|call| fits(call)).collect();
         let within = |n: usize| {
-            let later = began[n..].iter();
-            later.take_while(|time| **time < began[n] + second).count()
+            let later = calls[n..].iter();
+            later
+                .take_while(|call| call.began < calls[n].began + time)
+                .count()
         };
-        (0..began.len()).map(within).max().unwrap_or(0)
+        let busiest = (0..calls.len()).map(|n| (within(n), n)).max();
+        let (count, first) = busiest.unwrap_or_default();
+        let mut counted = BTreeMap::new();
+        for call in &calls[first..first + count] {
+            let what = format!("{:?} {:?}", call.operation, call.outcome);
+            *counted.entry(what).or_default() += 1;
+        }
+        counted
     }
 
     /// Messages that somebody tried to keep hidden after he had deleted or
